@@ -1,0 +1,1 @@
+"""Facts, not code: sensors, indices, catalogues, tables, pages."""

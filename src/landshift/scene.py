@@ -1,0 +1,353 @@
+"""What a scene is: a pystac Item, resolved into the files, bands and numbers that reading needs.
+
+The Item stays the only metadata model. :func:`scene_from_item` answers, once and in one place, the questions
+that go wrong most often: which asset holds a band, how stored numbers become reflectance (Sentinel-2's offset
+since baseline 04.00 is neither forgotten nor taken off twice), and how the quality layer is decoded.
+A :class:`Pass` is one date of a cube: the granules of one overpass, fused on reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from landshift import sensor as sensors
+from landshift.errors import SceneError
+from landshift.sensor import Band, QualityRule, Sensor
+
+if TYPE_CHECKING:
+    import pystac
+
+__all__ = ["BandFile", "Pass", "QualityFile", "Scene", "passes", "scene_from_item"]
+
+SAME_PASS: Final = timedelta(minutes=10)
+"""Granules of one platform that are less than this apart belong to one overpass."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandFile:
+    """Where one band's pixels are and what their numbers mean."""
+
+    href: str
+    """Path or address of the file."""
+    index: int = 1
+    """Band of a raster, or time step of a NetCDF variable; counted from 1."""
+    scale: float = 1.0
+    """Value = stored number x scale + offset."""
+    offset: float = 0.0
+    """See ``scale``."""
+    nodata: float | None = None
+    """Stored number that means no data; NaN always does."""
+    variable: str | None = None
+    """Variable of a NetCDF or HDF5 file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityFile:
+    """Where a scene's quality layer is and how it is decoded."""
+
+    href: str
+    """Path or address of the file."""
+    rule: QualityRule
+    """See :func:`landshift.sensor.decode_quality`."""
+    index: int = 1
+    """Band of a raster, or time step of a NetCDF variable; counted from 1."""
+    variable: str | None = None
+    """Variable of a NetCDF or HDF5 file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """One scene, ready to be read: what its Item says, resolved for the wanted bands."""
+
+    id: str
+    """The Item's id."""
+    source: str
+    """Name of the recipe's source."""
+    sensor: str
+    """Name of the sensor, or ``index`` for adopted index layers."""
+    quantity: str
+    """``reflectance``, ``backscatter`` or ``index``: the variable its pixels go to."""
+    time: datetime
+    """Acquisition, UTC."""
+    bands: Mapping[str, BandFile]
+    """Files by band name."""
+    quality: QualityFile | None = None
+    """Quality layer; without one every pixel that holds data is clear."""
+    platform: str = ""
+    """Satellite, in lower case with hyphens."""
+    cloud_cover: float | None = None
+    """Percent, as the provider says."""
+    footprint: Mapping[str, Any] | None = None
+    """GeoJSON geometry in EPSG:4326."""
+    orbit_state: str = ""
+    """``ascending``, ``descending`` or empty."""
+    relative_orbit: int = -1
+    """Relative orbit number, -1 where unknown."""
+    angles: Mapping[str, float] = field(default_factory=dict)
+    """sun_zenith, sun_azimuth, view_zenith, view_azimuth in degrees, where known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """The scenes of one overpass: one date of the cube.
+
+    Where granules overlap, a pixel takes the first clear value, else the first valid one, by item id.
+    """
+
+    scenes: tuple[Scene, ...]
+    """Scenes, sorted by id."""
+
+    @property
+    def time(self) -> datetime:
+        """The earliest acquisition of the group, UTC."""
+        return min(scene.time for scene in self.scenes)
+
+    @property
+    def item_ids(self) -> str:
+        """Ids of the scenes, joined by semicolons: keys into ``scenes.parquet``."""
+        return ";".join(scene.id for scene in self.scenes)
+
+
+def passes(scenes: Iterable[Scene]) -> tuple[Pass, ...]:
+    """Group scenes into overpasses, sorted by time.
+
+    Args:
+        scenes: Scenes of any source and order; the same id twice counts once.
+
+    >>> base = dict(source="s2", sensor="sentinel-2-l2a", quantity="reflectance", bands={}, platform="sentinel-2a")
+    >>> one = Scene(id="a", time=datetime(2020, 1, 1, 10, 0, tzinfo=UTC), **base)
+    >>> two = Scene(id="b", time=datetime(2020, 1, 1, 10, 0, 14, tzinfo=UTC), **base)
+    >>> [group.item_ids for group in passes([two, one, one])]
+    ['a;b']
+    """
+    unique = {(scene.source, scene.id): scene for scene in scenes}
+    groups: dict[tuple[str, str, str], list[list[Scene]]] = {}
+    for scene in sorted(unique.values(), key=lambda scene: (scene.time, scene.id)):
+        runs = groups.setdefault((scene.source, scene.sensor, scene.platform), [])
+        if runs and scene.time - runs[-1][0].time <= SAME_PASS:
+            runs[-1].append(scene)
+        else:
+            runs.append([scene])
+    made = [
+        Pass(scenes=tuple(sorted(run, key=lambda scene: scene.id)))
+        for runs in groups.values()
+        for run in runs
+    ]
+    return tuple(sorted(made, key=lambda group: (group.time, group.item_ids)))
+
+
+def scene_from_item(
+    item: pystac.Item, *, source: str, bands: Sequence[str] | None = None, sensor: str | None = None
+) -> Scene:
+    """Resolve a pystac Item into a scene that can be read.
+
+    Args:
+        item: Any Sentinel-2, Landsat or Sentinel-1 item of the public catalogues, or one that ``adopt`` made.
+        source: Name of the recipe's source.
+        bands: Wanted bands by common name; None takes all that the item has.
+        sensor: Name of the sensor; None guesses it from collection and platform.
+
+    Raises:
+        SceneError: The sensor cannot be told, or a wanted band is missing.
+    """
+    properties = item.properties
+    platform = str(properties.get("platform") or properties.get("eo:platform") or "")
+    platform = platform.lower().replace("_", "-").replace(" ", "-")
+    known = sensors.get(sensor) if sensor and sensor != "index" else None
+    if known is None and sensor is None:
+        known = sensors.guess(collection=item.collection_id, platform=platform)
+    files = _band_files(item, known)
+    wanted = list(files) if bands is None else list(bands)
+    missing = [band for band in wanted if band not in files]
+    if missing or not files:
+        raise SceneError(
+            f"scene {item.id} lacks {'band ' + ', '.join(missing) if missing else 'any band that is known'}",
+            where=item.get_self_href() or item.id,
+            allowed=sorted(files) or None,
+            hint="choose among its bands with `bands = [...]`, or name the sensor of the source",
+        )
+    return Scene(
+        id=item.id,
+        source=source,
+        sensor=known.name if known else "index",
+        quantity=known.quantity if known else str(properties.get("landshift:quantity", "index")),
+        time=_time(item),
+        bands={band: files[band] for band in wanted},
+        quality=_quality_file(item, known),
+        platform=platform,
+        cloud_cover=properties.get("eo:cloud_cover"),
+        footprint=item.geometry,
+        orbit_state=str(properties.get("sat:orbit_state") or ""),
+        relative_orbit=int(properties.get("sat:relative_orbit") or -1),
+        angles=_angles(properties),
+    )
+
+
+def _band_files(item: pystac.Item, sensor: Sensor | None) -> dict[str, BandFile]:
+    """Files by common name; a name that fits exactly beats an alias, an alias beats a common name."""
+    places = [place for name, asset in item.assets.items() for place in _places(name, asset)]
+    if sensor is None:
+        return {place.names[0]: place.file(1.0, 0.0, None) for place in places if place.is_data}
+    found: dict[str, BandFile] = {}
+    for band in sensor.bands:
+        place = _best(places, band)
+        if place:
+            offset = _offset(item, sensor, band, place)
+            found[band.name] = place.file(band.scale, offset, sensor.nodata)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """One band inside one asset, with all the names it goes by."""
+
+    href: str
+    index: int
+    key: str
+    names: tuple[str, ...]
+    common: str | None
+    raster: Mapping[str, Any]
+    variable: str | None
+    is_data: bool
+
+    def file(self, scale: float, offset: float, nodata: float | None) -> BandFile:
+        """The band's file; what the asset itself says of scale and nodata comes first."""
+        return BandFile(
+            href=self.href,
+            index=self.index,
+            scale=float(self.raster.get("scale", scale)),
+            offset=offset,
+            nodata=_number(self.raster.get("nodata", nodata)),
+            variable=self.variable,
+        )
+
+
+def _places(key: str, asset: pystac.Asset) -> list[_Place]:
+    extra = asset.extra_fields
+    bands = extra.get("bands") or extra.get("eo:bands") or [{}]
+    rasters = extra.get("raster:bands") or []
+    roles = set(asset.roles or [])
+    href = asset.get_absolute_href() or asset.href
+    data = "data" in roles or not roles & {
+        "metadata",
+        "thumbnail",
+        "overview",
+        "quality",
+        "landshift:quality",
+    }
+    if href.rsplit(".", maxsplit=1)[-1].lower() in {"jpg", "jpeg", "json", "xml", "txt", "html", "jp2"}:
+        return []
+    made = []
+    for number, band in enumerate(bands, start=1):
+        raster = rasters[number - 1] if number <= len(rasters) else _raster_11(band)
+        step = extra.get("landshift:index")
+        made.append(
+            _Place(
+                href=href,
+                index=int(step) if step else number,
+                key=_bare(key) if len(bands) == 1 else "",
+                names=tuple(str(name) for name in (band.get("name"), _bare(key)) if name),
+                common=band.get("common_name") or band.get("eo:common_name"),
+                raster=raster,
+                variable=extra.get("landshift:variable"),
+                is_data=data,
+            )
+        )
+    return made
+
+
+def _best(places: Sequence[_Place], band: Band) -> _Place | None:
+    """The place that names the band most exactly."""
+    tests: tuple[Callable[[_Place], bool], ...] = (
+        lambda place: place.key == band.native or band.native in place.names[:1],
+        lambda place: place.key == band.name or band.name in place.names[:1],
+        lambda place: place.key in band.aliases or bool(set(place.names[:1]) & set(band.aliases)),
+        lambda place: place.common == band.name and _unique(places, band.name),
+    )
+    for test in tests:
+        found = [place for place in places if test(place)]
+        if found:
+            return found[0]
+    return None
+
+
+def _unique(places: Sequence[_Place], common: str) -> bool:
+    return len({(place.href, place.index) for place in places if place.common == common}) == 1
+
+
+def _offset(item: pystac.Item, sensor: Sensor, band: Band, place: _Place) -> float:
+    """The offset that is still to be added to this asset's numbers.
+
+    Sentinel-2, in this order: before baseline 04.00 none; a provider that says it has applied the offset, none;
+    an offset written at the asset; else the specification's.
+    """
+    rule = sensor.baseline
+    written = place.raster.get("offset")
+    if rule is None:
+        return float(band.offset if written is None else written)
+    baseline = next((str(item.properties[name]) for name in rule.properties if name in item.properties), "")
+    if any(item.properties.get(name) is True for name in rule.applied_properties):
+        return 0.0
+    if baseline and _version(baseline) < _version(rule.since):
+        return 0.0
+    if written is not None:
+        return float(written)
+    return rule.offset if baseline else float(band.offset)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.upper().lstrip("N").split(".") if part.isdigit())
+
+
+def _quality_file(item: pystac.Item, sensor: Sensor | None) -> QualityFile | None:
+    for name, asset in item.assets.items():
+        extra = asset.extra_fields
+        rule = extra.get("landshift:quality_rule")
+        listed = sensor is not None and name in sensor.quality_assets
+        if rule is None and listed and sensor is not None:
+            rule = sensor.quality_rule
+        if rule:
+            return QualityFile(
+                href=asset.get_absolute_href() or asset.href,
+                rule=rule,
+                index=int(extra.get("landshift:index", 1)),
+                variable=extra.get("landshift:variable"),
+            )
+    return None
+
+
+def _angles(properties: Mapping[str, Any]) -> dict[str, float]:
+    elevation = properties.get("view:sun_elevation", properties.get("eo:sun_elevation"))
+    azimuth = properties.get("view:sun_azimuth", properties.get("eo:sun_azimuth"))
+    zenith = properties.get("s2:mean_solar_zenith", None if elevation is None else 90.0 - float(elevation))
+    found = {
+        "sun_zenith": zenith,
+        "sun_azimuth": properties.get("s2:mean_solar_azimuth", azimuth),
+        "view_zenith": properties.get("view:incidence_angle", properties.get("view:off_nadir")),
+        "view_azimuth": properties.get("view:azimuth"),
+    }
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def _time(item: pystac.Item) -> datetime:
+    moment = item.datetime or item.common_metadata.start_datetime
+    if moment is None:
+        raise SceneError(f"scene {item.id} has no date", hint="give its date: `date = ...` in the source")
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _bare(key: str) -> str:
+    return key.removesuffix(".TIF").removesuffix(".tif")
+
+
+def _raster_11(band: Mapping[str, Any]) -> dict[str, Any]:
+    """STAC 1.1 writes raster facts into ``bands``."""
+    names = {"raster:scale": "scale", "raster:offset": "offset", "nodata": "nodata"}
+    return {ours: band[theirs] for theirs, ours in names.items() if theirs in band}
+
+
+def _number(value: object) -> float | None:
+    return None if value is None else float(value)  # type: ignore[arg-type]  # "nan" and numbers alike
