@@ -1,0 +1,1 @@
+"""Pure NumPy and Numba mathematics that two stages share: arrays in, arrays out."""
