@@ -1,0 +1,1 @@
+"""Composition: survey, build, train to map, change, publishing. The only room that knows all others."""

@@ -1,0 +1,253 @@
+"""Where and when: the tables ``[place]`` and ``[time]``, and the grid they make.
+
+The grid starts at whole multiples of six pixels and its size is a multiple of six, so that 20 m and 60 m bands
+of Sentinel-2, or 30 m of Landsat, fall on whole pixels of it. Where the place names no CRS or resolution, the
+scenes' own are taken, and where it is on the scenes' own grid, their pixels' corners are kept: they are then
+copied, never resampled.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from landshift.errors import ConfigError
+from landshift.step import step
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+    from odc.geo.geom import Geometry
+
+__all__ = ["NativeGrid", "Place", "Time", "grid_of"]
+
+SNAP_PX: Final = 6
+"""The grid's origin and size are multiples of this many pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeGrid:
+    """The grid that the scenes themselves are on."""
+
+    crs: str
+    """Authority code or WKT."""
+    resolution: float
+    """Pixel size in units of the CRS."""
+    anchor: tuple[float, float]
+    """Coordinates (x, y) of any pixel corner."""
+    bounds: tuple[float, float, float, float]
+    """Left, bottom, right, top of all scenes together, in the CRS."""
+
+
+@step(kind="table")
+class Place:
+    """The area of interest and its grid."""
+
+    geometry: str | None = None
+    """Vector file whose outline is the place; statistics are clipped to it."""
+    layer: str | None = None
+    """Layer of the file, where it has several."""
+    where: str | None = None
+    """Selects features, as an OGR attribute filter: ``"NUTS_ID = 'CZ080'"``."""
+    bbox: tuple[float, float, float, float] | None = None
+    """Left, bottom, right, top; degrees of longitude and latitude unless ``bbox_crs`` says otherwise."""
+    bbox_crs: str = "EPSG:4326"
+    """CRS of ``bbox``."""
+    crs: str | None = None
+    """CRS of the grid; by default that of the scenes. ``"utm"`` takes the zone of the centre."""
+    resolution: float | None = None
+    """Pixel size in units of the CRS; by default the finest of the scenes."""
+
+    def __post_init__(self) -> None:
+        if self.geometry is not None and self.bbox is not None:
+            raise ConfigError("place takes a geometry or a bbox, not both", hint="remove one of them")
+        if self.resolution is not None and self.resolution <= 0:
+            raise ConfigError("place.resolution must be more than 0", got=self.resolution)
+        if self.bbox is None:
+            return
+        left, bottom, right, top = self.bbox
+        if left >= right or bottom >= top:
+            order = "[left, bottom, right, top]"
+            raise ConfigError("place.bbox is empty", got=list(self.bbox), allowed=order)
+        if self.bbox_crs == "EPSG:4326" and (abs(left) > 360 or abs(bottom) > 90 or abs(top) > 90):
+            raise ConfigError(
+                "place.bbox is not in degrees",
+                got=list(self.bbox),
+                hint="give longitudes and latitudes, or name its CRS with `bbox_crs`",
+            )
+
+    def outline(self, base: Path) -> Geometry | None:
+        """The place's outline in its own CRS; None where the scenes decide.
+
+        Args:
+            base: Folder that relative paths start from.
+
+        Raises:
+            ConfigError: The file is missing, empty or without a CRS.
+        """
+        from odc.geo.geom import Geometry, box
+
+        if self.bbox is not None:
+            return box(*self.bbox, crs=self.bbox_crs)
+        if self.geometry is None:
+            return None
+        import pyogrio
+
+        path = base / self.geometry
+        if not path.exists():
+            raise ConfigError("the place's geometry does not exist", where="place.geometry", got=str(path))
+        frame = pyogrio.read_dataframe(path, layer=self.layer, where=self.where)
+        if frame.empty:
+            raise ConfigError("the place's geometry selects no feature", where=str(path), got=self.where)
+        if frame.crs is None:
+            raise ConfigError(
+                "the place's geometry has no CRS", where=str(path), hint="write one into the file"
+            )
+        return Geometry(frame.geometry.union_all(), frame.crs)
+
+
+def grid_of(place: Place, *, base: Path, native: NativeGrid | None = None) -> GeoBox:
+    """Make the grid of a place.
+
+    Args:
+        place: The table.
+        base: Folder that relative paths start from.
+        native: Grid of the scenes, where it is known: fills what the place leaves open.
+
+    Raises:
+        ConfigError: Nothing says where the place is, or what its pixel size should be.
+
+    >>> grid = grid_of(Place(bbox=(14.0, 50.0, 14.01, 50.01), crs="EPSG:3035", resolution=10), base=Path())
+    >>> grid.shape.yx, [corner % 60 for corner in (grid.affine.c, grid.affine.f)]
+    ((120, 78), [0.0, 0.0])
+    """
+    from odc.geo.geobox import GeoBox
+    from odc.geo.geom import box
+
+    outline = place.outline(base)
+    if outline is None:
+        if native is None:
+            raise ConfigError(
+                "nothing says where the place is", where="[place]", hint="give a bbox or a geometry"
+            )
+        outline = box(*native.bounds, crs=native.crs)
+    crs = _crs(place, outline, native)
+    resolution = place.resolution or (native.resolution if native and _same(crs, native.crs) else None)
+    if resolution is None:
+        raise ConfigError(
+            "place.resolution is needed where the grid's CRS is not the scenes' own",
+            where="[place]",
+            hint="give the pixel size in units of the CRS, such as `resolution = 10`",
+        )
+    left, bottom, right, top = outline.to_crs(crs).boundingbox
+    anchor, snap = (0.0, 0.0), resolution * SNAP_PX
+    if native is not None and _same(crs, native.crs) and math.isclose(resolution, native.resolution):
+        anchor, snap = native.anchor, resolution
+    west, south = (
+        _snap(value, at, snap, math.floor) for value, at in zip((left, bottom), anchor, strict=True)
+    )
+    east, north = (_snap(value, at, snap, math.ceil) for value, at in zip((right, top), anchor, strict=True))
+    return GeoBox.from_bbox((west, south, east, north), crs, resolution=resolution, tight=True)
+
+
+@step(kind="table")
+class Time:
+    """The span of time: dates, or whole years."""
+
+    start: date | datetime | None = None
+    """First day."""
+    end: date | datetime | None = None
+    """Last day, included; with a clock time the first moment that is left out."""
+    years: str | None = None
+    """Whole years, such as ``"2017..2024"`` or ``"2020"``."""
+    months: tuple[int, ...] = ()
+    """``[4, 10]`` is April to October, ``[11, 2]`` November to February; three and more are listed months."""
+
+    def __post_init__(self) -> None:
+        if self.years is not None and (self.start is not None or self.end is not None):
+            raise ConfigError("time takes years, or start and end, not both", where="[time]")
+        if any(not 1 <= month <= 12 for month in self.months):
+            raise ConfigError("time.months are numbers from 1 to 12", got=list(self.months))
+        begin, end = self.span
+        if begin >= end:
+            raise ConfigError("time ends before it starts", got=f"{begin:%Y-%m-%d} .. {end:%Y-%m-%d}")
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """First moment, and the first moment after; UTC.
+
+        >>> Time(start=date(2020, 1, 1), end=date(2020, 1, 31)).span[1].isoformat()
+        '2020-02-01T00:00:00+00:00'
+        """
+        if self.years is not None:
+            first, last = _year_range(self.years)
+            return datetime(first, 1, 1, tzinfo=UTC), datetime(last + 1, 1, 1, tzinfo=UTC)
+        begin = _moment(self.start) if self.start is not None else datetime(1972, 1, 1, tzinfo=UTC)
+        if self.end is None:
+            return begin, datetime(2100, 1, 1, tzinfo=UTC)
+        whole_day = not isinstance(self.end, datetime)
+        return begin, _moment(self.end) + (timedelta(days=1) if whole_day else timedelta(0))
+
+    @property
+    def month_list(self) -> tuple[int, ...]:
+        """The months that are wanted; empty for all.
+
+        >>> Time(years="2020", months=[11, 2]).month_list
+        (11, 12, 1, 2)
+        """
+        if len(self.months) != 2:
+            return self.months
+        first, last = self.months
+        count = (last - first) % 12 + 1
+        return tuple((first - 1 + step) % 12 + 1 for step in range(count))
+
+    @property
+    def year_list(self) -> tuple[int, ...]:
+        """Calendar years that lie wholly inside."""
+        begin, end = self.span
+        first = begin.year if (begin.month, begin.day) == (1, 1) else begin.year + 1
+        return tuple(range(first, end.year)) if end.year < 2100 else ()
+
+
+def _crs(place: Place, outline: Any, native: NativeGrid | None) -> str:
+    if place.crs is None and native is not None:
+        return native.crs
+    if place.crs is None or place.crs.lower() == "utm":
+        from odc.geo.crs import CRS
+
+        centre = outline.to_crs("EPSG:4326").centroid.coords[0]
+        return str(CRS.utm(*centre))
+    return place.crs
+
+
+def _same(one: str, other: str) -> bool:
+    from odc.geo.crs import CRS
+
+    return CRS(one) == CRS(other)
+
+
+def _snap(value: float, anchor: float, snap: float, whole: Any) -> float:
+    steps = (value - anchor) / snap
+    near = round(steps)
+    return float(anchor + (near if abs(steps - near) < 1e-6 else whole(steps)) * snap)
+
+
+def _moment(value: date | datetime) -> datetime:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    return datetime.combine(value, time(), tzinfo=UTC)
+
+
+def _year_range(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("..")
+    try:
+        years = int(first), int(last or first)
+    except ValueError:
+        raise ConfigError(
+            "time.years are written as a range", got=text, allowed='"2017..2024" or "2020"'
+        ) from None
+    if years[0] > years[1] or not 1972 <= years[0] <= 2100:
+        raise ConfigError("time.years is not a range of years", got=text, allowed='"2017..2024" or "2020"')
+    return years
