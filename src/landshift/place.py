@@ -121,7 +121,7 @@ def grid_of(place: Place, *, base: Path, native: NativeGrid | None = None) -> Ge
 
     >>> grid = grid_of(Place(bbox=(14.0, 50.0, 14.01, 50.01), crs="EPSG:3035", resolution=10), base=Path())
     >>> grid.shape.yx, [corner % 60 for corner in (grid.affine.c, grid.affine.f)]
-    ((120, 78), [0.0, 0.0])
+    ((120, 84), [0.0, 0.0])
     """
     from odc.geo.geobox import GeoBox
     from odc.geo.geom import box

@@ -1,0 +1,218 @@
+"""The output folder: whose it is, which stages are up to date, and what a killed run left behind.
+
+Every stage has a key made of its settings and its inputs' keys. The folder remembers the key and the settings
+of what it holds, so a second run redoes exactly what changed and can say why. A stage that was started with the
+same key and not finished is resumed, not begun anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from landshift.errors import StoreError
+from landshift.plan import write_atomic
+
+__all__ = ["Output", "Stage", "StageResult", "hash_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of a run."""
+
+    name: str
+    """Its name, as a verb: ``survey``, ``build``, ``train`` ..."""
+    settings: Mapping[str, Any]
+    """All parameters that its result depends on, as plain values."""
+    inputs: tuple[str, ...]
+    """Keys of the stages it takes from."""
+    work: Callable[[], Mapping[str, Any]]
+    """Does it; gives what is to be counted. Called again after a kill, it goes on where it stopped."""
+    outputs: tuple[str, ...]
+    """Files and folders it makes, relative to the output folder; removed before it is done anew."""
+
+    @property
+    def key(self) -> str:
+        """Sixteen hex digits that change when the settings or an input change."""
+        return hash_of({"stage": self.name, "settings": self.settings, "inputs": list(self.inputs)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResult:
+    """What became of a stage."""
+
+    name: str
+    """Its name."""
+    key: str
+    """Its key, an input of later stages."""
+    state: str
+    """``up to date``, ``done``, ``resumed`` or ``redone``."""
+    why: str
+    """What changed, for a stage that was redone."""
+    record: Mapping[str, Any]
+    """What it counted."""
+    seconds: float
+    """How long it took now; 0 where nothing was done."""
+
+
+def hash_of(values: Any) -> str:
+    """Sixteen hex digits of any JSON value.
+
+    >>> hash_of({"a": 1, "b": 2}) == hash_of({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """An output folder."""
+
+    path: Path
+    """The folder."""
+    say: Callable[[str], None] = field(default=lambda _: None)
+    """Where it tells what it does, line by line."""
+
+    @property
+    def hidden(self) -> Path:
+        """Journal, survey values and locks: ``.landshift/``."""
+        return self.path / ".landshift"
+
+    def prepare(self, place: Mapping[str, Any]) -> None:
+        """Make the folder, check that it is this place's, and clear what a kill left half-written.
+
+        Raises:
+            StoreError: It cannot be written, or holds the results of another place.
+        """
+        marker = self.hidden / "place.json"
+        if marker.is_file():
+            held = json.loads(marker.read_text())
+            if held != place:
+                changed = [name for name in place if held.get(name) != place[name]]
+                raise StoreError(
+                    f"this folder holds another place (its {' and '.join(changed)} differ)",
+                    where=self.path,
+                    got=", ".join(f"{name} {_short(place[name])}" for name in changed),
+                    allowed=", ".join(f"{name} {_short(held.get(name))}" for name in changed),
+                    hint="choose another output folder, or remove this one with `landshift clean`",
+                )
+        elif self.path.is_dir() and any(item.name != ".landshift" for item in self.path.iterdir()):
+            raise StoreError(
+                "this folder is not empty and is not a landshift output",
+                where=self.path,
+                hint="choose a new or empty folder",
+            )
+        write_atomic(marker, json.dumps(dict(place), sort_keys=True).encode())
+        for partial in self.path.rglob("*.partial"):
+            shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second run out of the folder; a lock whose process is gone does not count.
+
+        Raises:
+            StoreError: Another run is at work here.
+        """
+        file = self.hidden / "lock"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_file() and _alive(file.read_text()):
+            raise StoreError(
+                "another run is at work in this folder", where=self.path, hint="wait for it to end"
+            )
+        file.write_text(str(os.getpid()))
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+
+    def do(self, stage: Stage) -> StageResult:
+        """Do a stage, unless what is there is up to date."""
+        key = stage.key
+        marker = self.hidden / "stages" / f"{stage.name}.json"
+        held = json.loads(marker.read_text()) if marker.is_file() else {}
+        missing = [name for name in stage.outputs if not (self.path / name).exists()]
+        if held.get("key") == key and held.get("state") == "done" and not missing:
+            self.say(f"{stage.name}: up to date")
+            return StageResult(
+                name=stage.name, key=key, state="up to date", why="", record=held["record"], seconds=0.0
+            )
+        same = held.get("key") == key and held.get("state") == "started"
+        why = "" if not held or same else _why(held, stage, missing)
+        if not same:
+            for name in stage.outputs:
+                _remove(self.path / name)
+            self._mark(marker, stage, state="started", record={})
+        state = "resumed" if same else "redone" if held else "done"
+        self.say(f"{stage.name}: {state}{' because ' + why if why else ''}" if held else f"{stage.name}")
+        begin = time.perf_counter()
+        record = dict(stage.work())
+        seconds = time.perf_counter() - begin
+        self._mark(marker, stage, state="done", record=record)
+        return StageResult(name=stage.name, key=key, state=state, why=why, record=record, seconds=seconds)
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """What the folder says of every stage: name to key, state and record."""
+        files = sorted((self.hidden / "stages").glob("*.json"))
+        return {file.stem: json.loads(file.read_text()) for file in files}
+
+    def _mark(self, marker: Path, stage: Stage, *, state: str, record: Mapping[str, Any]) -> None:
+        facts = {
+            "key": stage.key,
+            "state": state,
+            "settings": stage.settings,
+            "inputs": list(stage.inputs),
+            "record": record,
+        }
+        write_atomic(marker, json.dumps(facts, sort_keys=True, default=str).encode())
+
+
+def _why(held: Mapping[str, Any], stage: Stage, missing: list[str]) -> str:
+    """What differs between what the folder holds and what is wanted, for people."""
+    old, new = (
+        _flat(held.get("settings", {})),
+        _flat(json.loads(json.dumps(dict(stage.settings), default=str))),
+    )
+    changed = [f"{name} {_short(old.get(name))} -> {_short(new.get(name))}" for name in sorted({*old, *new})
+               if old.get(name) != new.get(name)]  # fmt: skip
+    if changed:
+        return ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+    if held.get("inputs") != list(stage.inputs):
+        return "its inputs changed"
+    return f"{missing[0]} is missing" if missing else "its version changed"
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(values, Mapping):
+        parts = [_flat(value, f"{prefix}.{name}" if prefix else str(name)) for name, value in values.items()]
+        return {name: value for part in parts for name, value in part.items()}
+    return {prefix: values}
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return int(pid) != os.getpid()

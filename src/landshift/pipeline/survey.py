@@ -1,0 +1,285 @@
+"""The survey: which scenes there are, on which grid, and why the others are left out.
+
+It is cheap and reads no pixels. Its result, with the recipe's steps, decides everything that follows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landshift.config import Recipe, Source
+from landshift.errors import LandshiftError, NoScenesError, SceneError
+from landshift.pipeline.output import hash_of
+from landshift.place import NativeGrid, grid_of
+from landshift.scene import Pass, Scene, passes, scene_from_item
+from landshift.sensor import get as get_sensor
+from landshift.sensor import guess
+
+if TYPE_CHECKING:
+    import pystac
+    from odc.geo.geobox import GeoBox
+    from odc.geo.geom import Geometry
+
+__all__ = ["Skipped", "Survey", "survey"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A scene that is not used, and why."""
+
+    source: str
+    """Name of the source."""
+    id: str
+    """Id of the item, or name of the file."""
+    reason: str
+    """Why, as a short phrase that can be counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What the survey found."""
+
+    geobox: GeoBox
+    """The place's grid."""
+    outline: Geometry | None
+    """Outline that selects blocks and clips statistics; None for the whole grid."""
+    passes: Mapping[str, tuple[Pass, ...]]
+    """Dates by source."""
+    bands: Mapping[str, tuple[str, ...]]
+    """Bands by source."""
+    skipped: tuple[Skipped, ...]
+    """Scenes left out."""
+    items: Mapping[str, tuple[pystac.Item, ...]]
+    """Items used, by source."""
+
+    @property
+    def scenes(self) -> int:
+        """How many scenes are used."""
+        return sum(len(group.scenes) for groups in self.passes.values() for group in groups)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The grid as plain values."""
+        return {
+            "crs": str(self.geobox.crs),
+            "transform": [float(value) for value in self.geobox.affine[:6]],
+            "shape": list(self.geobox.shape),
+        }
+
+    def fingerprint(self, source: str) -> str:
+        """A key of the scenes of one source: their ids, files, numbers and dates, not the place they lie at."""
+        return hash_of(
+            [
+                [scene.id, scene.time.isoformat(), {name: _file(band) for name, band in scene.bands.items()}]
+                for group in self.passes[source]
+                for scene in group.scenes
+            ]
+        )
+
+    def reasons(self) -> dict[str, int]:
+        """How many scenes were left out for which reason."""
+        return dict(sorted(Counter(scene.reason for scene in self.skipped).items()))
+
+
+def survey(recipe: Recipe, *, out: Path, crop_m: float | None = None) -> Survey:
+    """Find the scenes of a recipe and make its grid.
+
+    Args:
+        recipe: The recipe.
+        out: Output folder, where a simulated source writes its scenes.
+        crop_m: Side of a window around the centre to which the place is cut, in metres, for a trial.
+
+    Raises:
+        NoScenesError: Nothing fits; the message counts the reasons.
+        SceneError: A scene is unusable and the recipe does not skip such scenes.
+    """
+    outline = recipe.place.outline(recipe.base)
+    found = {source.name: _search(source, recipe, outline, out) for source in recipe.sources}
+    skipped = [entry for _, left in found.values() for entry in left]
+    items = {name: used for name, (used, _) in found.items()}
+    if not any(items.values()):
+        raise _nothing(recipe, skipped)
+    native = _native([item for used in items.values() for item in used], recipe)
+    geobox = grid_of(recipe.place, base=recipe.base, native=native)
+    if crop_m is not None:
+        geobox = _crop(geobox, crop_m)
+    grouped: dict[str, tuple[Pass, ...]] = {}
+    kept: dict[str, tuple[pystac.Item, ...]] = {}
+    bands: dict[str, tuple[str, ...]] = {}
+    for source in recipe.sources:
+        scenes, left = _resolve(source, items[source.name], geobox, skip=recipe.engine.on_error == "skip")
+        skipped += left
+        grouped[source.name] = passes(scenes)
+        bands[source.name] = _bands(source, scenes)
+        ids = {scene.id for scene in scenes}
+        kept[source.name] = tuple(
+            sorted((i for i in items[source.name] if i.id in ids), key=lambda item: item.id)
+        )
+    if not any(grouped.values()):
+        raise _nothing(recipe, skipped)
+    return Survey(
+        geobox=geobox,
+        outline=outline if crop_m is None and recipe.place.geometry else None,
+        passes=grouped,
+        bands=bands,
+        skipped=tuple(skipped),
+        items=kept,
+    )
+
+
+def _search(
+    source: Source, recipe: Recipe, outline: Geometry | None, out: Path
+) -> tuple[list[pystac.Item], list[Skipped]]:
+    """Items of one source, and what it left out itself."""
+    from landshift.acquire.simulate import Simulate, write_scenes
+    from landshift.acquire.source import Query, search
+
+    begin, end = recipe.time.span
+    origin = source.origin
+    if isinstance(origin, Simulate):
+        origin = _simulated(origin, recipe, out, write_scenes)
+    query = Query(
+        outline=outline,
+        start=begin,
+        end=end,
+        months=recipe.time.month_list,
+        max_cloud=source.max_cloud,
+        base=recipe.base,
+        on_error=recipe.engine.on_error,
+    )
+    result = search(origin, query)
+    return list(result.items), [Skipped(source=source.name, id=s.id, reason=s.reason) for s in result.skipped]
+
+
+def _simulated(origin: Any, recipe: Recipe, out: Path, write_scenes: Any) -> Any:
+    """Write the simulated scenes, once, and give the catalogue to read them from."""
+    from landshift.acquire.stac import Stac
+
+    folder = out / ".landshift" / "simulated"
+    begin, end = recipe.time.span
+    timed = replace(origin, start=begin.date(), end=end.date())
+    catalogue = write_scenes(timed, grid_of(recipe.place, base=recipe.base), folder)
+    return Stac(url=str(catalogue))
+
+
+def _resolve(
+    source: Source, items: Sequence[pystac.Item], geobox: GeoBox, *, skip: bool
+) -> tuple[list[Scene], list[Skipped]]:
+    """Scenes of the items that have the wanted bands and touch the grid."""
+    from odc.geo.geom import Geometry
+
+    corner = geobox.extent.to_crs("EPSG:4326")
+    scenes, skipped = [], []
+    for item in items:
+        if item.geometry is not None and not Geometry(item.geometry, "EPSG:4326").intersects(corner):
+            skipped.append(Skipped(source=source.name, id=item.id, reason="outside the place"))
+            continue
+        try:
+            scenes.append(scene_from_item(item, source=source.name, bands=source.bands, sensor=source.sensor))
+        except SceneError as error:
+            if not skip:
+                raise
+            skipped.append(
+                Skipped(source=source.name, id=item.id, reason=error.message.split(item.id)[-1].strip())
+            )
+    return scenes, skipped
+
+
+def _bands(source: Source, scenes: Sequence[Scene]) -> tuple[str, ...]:
+    """The wanted bands, or those that every scene has, in the sensor's order."""
+    if source.bands is not None or not scenes:
+        return source.bands or ()
+    shared = set.intersection(*(set(scene.bands) for scene in scenes))
+    if not shared:
+        raise SceneError(
+            "the scenes have no band in common", where=f"source {source.name}", hint="name `bands`"
+        )
+    order = scenes[0].bands
+    return tuple(band for band in order if band in shared)
+
+
+def _native(items: Sequence[pystac.Item], recipe: Recipe) -> NativeGrid | None:
+    """The grid most scenes are on, at their finest resolution, from what their items say."""
+    grids: list[tuple[str, float, tuple[float, float], tuple[float, float, float, float]]] = []
+    for item in items:
+        grid = _grid_of_item(item, recipe)
+        if grid is not None:
+            grids.append(grid)
+    if not grids:
+        return None
+    crs = Counter(grid[0] for grid in grids).most_common(1)[0][0]
+    same = [grid for grid in grids if grid[0] == crs]
+    finest = min(grid[1] for grid in same)
+    left, bottom, right, top = zip(*(grid[3] for grid in same), strict=True)
+    anchor = next(grid[2] for grid in same if grid[1] == finest)
+    return NativeGrid(
+        crs=crs, resolution=finest, anchor=anchor, bounds=(min(left), min(bottom), max(right), max(top))
+    )
+
+
+def _grid_of_item(
+    item: pystac.Item, recipe: Recipe
+) -> tuple[str, float, tuple[float, float], tuple[float, float, float, float]] | None:
+    """CRS, resolution, a pixel corner and bounds of one item, from its projection fields."""
+    properties = item.properties
+    wanted = {band for source in recipe.sources for band in source.bands or ()}
+    best = None
+    for name, asset in item.assets.items():
+        fields = {**properties, **asset.extra_fields}
+        code = fields.get("proj:code") or (fields.get("proj:epsg") and f"EPSG:{fields['proj:epsg']}")
+        crs = code or fields.get("proj:wkt2")
+        transform, shape = fields.get("proj:transform"), fields.get("proj:shape")
+        if not crs or not transform or not shape or not _is_band(name, asset, item, wanted):
+            continue
+        res, left, top = abs(float(transform[0])), float(transform[2]), float(transform[5])
+        bounds = (left, top + float(transform[4]) * shape[0], left + res * shape[1], top)
+        if best is None or res < best[1]:
+            best = (str(crs), res, (left, top), bounds)
+    return best
+
+
+def _is_band(name: str, asset: pystac.Asset, item: pystac.Item, wanted: set[str]) -> bool:
+    """Whether an asset holds one of the wanted bands; previews and true-colour images do not count."""
+    if {"thumbnail", "overview", "visual"} & {*(asset.roles or []), name}:
+        return False
+    sensor = guess(collection=item.collection_id, platform=str(item.properties.get("platform", "")))
+    if sensor is None or not wanted:
+        return True
+    known = [band for band in get_sensor(sensor.name).bands if band.name in wanted]
+    return any(name in {band.name, band.native, *band.aliases} for band in known)
+
+
+def _crop(geobox: GeoBox, side_m: float) -> GeoBox:
+    """A window of ``side_m`` metres around the centre, in whole multiples of six pixels."""
+    metres = abs(geobox.resolution.x) * (1.0 if geobox.crs is None or geobox.crs.projected else 111_320.0)
+    side = max(6, round(side_m / metres / 6) * 6)
+    rows, cols = geobox.shape
+    top, left = max(0, (rows - side) // 12 * 6), max(0, (cols - side) // 12 * 6)
+    return geobox[top : min(rows, top + side), left : min(cols, left + side)]
+
+
+def _file(band: Any) -> list[Any]:
+    return [
+        Path(band.href.split("?")[0]).name,
+        band.index,
+        band.scale,
+        band.offset,
+        band.nodata,
+        band.variable,
+    ]
+
+
+def _nothing(recipe: Recipe, skipped: Sequence[Skipped]) -> LandshiftError:
+    begin, end = recipe.time.span
+    reasons = Counter(scene.reason for scene in skipped)
+    return NoScenesError(
+        "no scene fits the recipe",
+        where=", ".join(source.name for source in recipe.sources),
+        got="; ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "no scenes at all",
+        allowed=f"{begin:%Y-%m-%d} to before {end:%Y-%m-%d}" if end.year < 2100 else None,
+        hint="widen [time] or [place], raise max_cloud, or look with `landshift search`",
+    )
