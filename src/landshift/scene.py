@@ -298,8 +298,10 @@ def _offset(item: pystac.Item, sensor: Sensor, band: Band, place: _Place) -> flo
     return rule.offset if baseline else float(band.offset)
 
 
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.upper().lstrip("N").split(".") if part.isdigit())
+def _version(text: str) -> tuple[int, int]:
+    """``04.00``, ``N0400`` and ``N04.00`` are the same baseline."""
+    digits = text.upper().removeprefix("N").replace(".", "")
+    return (int(digits[:2] or 0), int(digits[2:] or 0)) if digits.isdigit() else (0, 0)
 
 
 def _quality_file(item: pystac.Item, sensor: Sensor | None) -> QualityFile | None:

@@ -1,0 +1,92 @@
+"""A place makes one grid; a span of time has an end that is meant."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+
+import geopandas
+import pytest
+from shapely.geometry import box
+
+from landshift.errors import ConfigError
+from landshift.place import NativeGrid, Place, Time, grid_of
+
+NATIVE = NativeGrid(
+    crs="EPSG:32633", resolution=10.0, anchor=(500005.0, 5400003.0), bounds=(5e5, 54e5, 501e3, 5401e3)
+)
+
+
+def test_the_grid_starts_and_ends_at_multiples_of_six_pixels() -> None:
+    grid = grid_of(Place(bbox=(14.1, 50.0, 14.2, 50.1), crs="EPSG:3035", resolution=10), base=Path())
+    assert (grid.affine.c % 60, grid.affine.f % 60) == (0, 0)
+    assert (grid.shape[0] % 6, grid.shape[1] % 6) == (0, 0)
+
+
+def test_on_the_scenes_own_grid_their_corners_are_kept() -> None:
+    grid = grid_of(Place(), base=Path(), native=NATIVE)
+    assert str(grid.crs) == "EPSG:32633"
+    assert ((grid.affine.c - 500005) % 10, (grid.affine.f - 5400003) % 10) == (0, 0)
+    left, bottom, right, top = grid.boundingbox
+    assert left <= 5e5 and bottom <= 54e5 and right >= 501e3 and top >= 5401e3  # noqa: PT018 - one claim: it covers
+
+
+def test_a_geometry_selects_features(tmp_path: Path) -> None:
+    file = tmp_path / "zones.gpkg"
+    shapes = geopandas.GeoDataFrame(
+        {"id": ["a", "b"]}, geometry=[box(0, 0, 60, 60), box(600, 0, 660, 60)], crs=3035
+    )
+    shapes.to_file(file)
+    place = Place(geometry="zones.gpkg", where="id = 'b'", crs="EPSG:3035", resolution=10)
+    assert grid_of(place, base=tmp_path).boundingbox.bbox == (600, 0, 660, 60)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"bbox": (500000, 5400000, 500100, 5400100)}, "bbox_crs"),
+        ({"bbox": (14.2, 50, 14.1, 51)}, "empty"),
+        ({"bbox": (0, 0, 1, 1), "geometry": "a.gpkg"}, "not both"),
+        ({"resolution": 0}, "more than 0"),
+    ],
+)
+def test_a_place_that_makes_no_sense_is_refused(values: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Place(**values)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_missing_geometry_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        grid_of(Place(geometry="none.gpkg"), base=tmp_path)
+
+
+def test_a_resolution_is_asked_for_where_none_can_be_known() -> None:
+    with pytest.raises(ConfigError, match="resolution"):
+        grid_of(Place(bbox=(14.1, 50.0, 14.2, 50.1), crs="EPSG:3035"), base=Path(), native=NATIVE)
+
+
+def test_a_bare_end_includes_its_day_and_a_clock_does_not() -> None:
+    assert Time(start=date(2020, 1, 1), end=date(2020, 1, 5)).span[1].day == 6
+    assert Time(start=date(2020, 1, 1), end=datetime(2020, 1, 5, 12)).span[1].hour == 12  # noqa: DTZ001 - as in TOML
+
+
+def test_years_and_months_are_lists() -> None:
+    time = Time(years="2017..2019", months=(4, 10))
+    assert time.year_list == (2017, 2018, 2019)
+    assert time.month_list == (4, 5, 6, 7, 8, 9, 10)
+    assert Time(start=date(2017, 2, 1), end=date(2019, 12, 31)).year_list == (2018, 2019)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"years": "2017", "start": date(2017, 1, 1)},
+        {"years": "seventeen"},
+        {"years": "2019..2017"},
+        {"start": date(2020, 1, 2), "end": date(2020, 1, 1)},
+        {"months": (0, 13)},
+    ],
+)
+def test_a_span_that_makes_no_sense_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        Time(**values)  # type: ignore[arg-type]  # wrong on purpose
