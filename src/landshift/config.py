@@ -27,7 +27,7 @@ _ROOMS: Final = {
     "source": ("landshift.acquire.source", "landshift.acquire.simulate"),
     "ard": ("landshift.ard.mask", "landshift.ard.indices"),
     "product": ("landshift.ard.observed", "landshift.ard.interpolate", "landshift.ard.composite"),
-    "model": ("landshift.learn.models.config",),
+    "model": ("landshift.learn.models.unet", "landshift.learn.models.forest"),
 }
 """Modules whose steps a kind of table may name; imported only when a recipe is read."""
 
@@ -324,6 +324,18 @@ def bytes_of(text: str, *, where: str, whole: int | None = None) -> int:
         return int(float(found[1]) / 100 * (whole or 0))
     power = " KMGT".index(found[2][0].upper()) if found[2] != "B" else 0
     return int(float(found[1]) * (1024 if "i" in found[2] else 1000) ** power)
+
+
+def model_of(name: str, settings: Mapping[str, Any]) -> Any:
+    """The model of a name with its settings.
+
+    Raises:
+        ConfigError: There is no such model, or a setting does not fit.
+    """
+    known = _steps("model")
+    if name not in known:
+        raise ConfigError(f"there is no model {name!r}", where="[train]", hint=did_you_mean(name, known))
+    return from_table(known[name], settings, where=f"train.{name}")
 
 
 def _class(name: str) -> type:

@@ -38,6 +38,8 @@ class Stage:
     """Does it; gives what is to be counted. Called again after a kill, it goes on where it stopped."""
     outputs: tuple[str, ...]
     """Files and folders it makes, relative to the output folder; removed before it is done anew."""
+    clears: bool = True
+    """False where the work itself decides what of its outputs is out of date."""
 
     @property
     def key(self) -> str:
@@ -147,7 +149,7 @@ class Output:
         same = held.get("key") == key and held.get("state") == "started"
         why = "" if not held or same else _why(held, stage, missing)
         if not same:
-            for name in stage.outputs:
+            for name in stage.outputs if stage.clears else ():
                 _remove(self.path / name)
             self._mark(marker, stage, state="started", record={})
         state = "resumed" if same else "redone" if held else "done"

@@ -1,0 +1,82 @@
+"""Commands that look at results: info, check, export, preview, serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from landshift.cli.build import Json
+from landshift.cli.console import facts, rows
+
+__all__ = ["check", "export", "info", "preview", "serve"]
+
+Store = Annotated[Path, typer.Argument(help="A cube (*.zarr), or an output folder.", show_default=False)]
+
+
+def info(store: Store, *, json: Json = False) -> None:
+    """Tell what a cube or an output folder holds.
+
+    Example: landshift info out/cubes/regular.zarr
+    """
+    from landshift.pipeline.status import info as work
+
+    facts(work(store), as_json=json)
+
+
+def check(store: Store, *, json: Json = False) -> None:
+    """Check the integrity of a cube, or of all cubes of an output folder; exit code 1 where anything is wrong.
+
+    Example: landshift check out
+    """
+    from landshift.pipeline.status import check as work
+
+    problems = work(store)
+    rows(problems, as_json=json, empty=f"{store}: whole")
+    if problems:
+        raise typer.Exit(1)
+
+
+def export(
+    store: Store,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the COGs.")] = Path("cogs"),
+    per: Annotated[
+        Literal["date", "band"], typer.Option(help="One file per date, or per date and band.")
+    ] = "date",
+) -> None:
+    """Write a cube as COGs with described bands.
+
+    Example: landshift export out/cubes/yearly.zarr --out cogs
+    """
+    from landshift.cube.export import export as work
+
+    facts({"written": len(work(store, out, per=per)), "folder": str(out)}, as_json=False)
+
+
+def preview(
+    store: Store,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The PNG.")] = Path("preview.png"),
+    bands: Annotated[str | None, typer.Option(help="Three bands, or one index, with commas.")] = None,
+) -> None:
+    """Draw a strip of a cube's dates as PNG.
+
+    Example: landshift preview out/cubes/regular.zarr --out strip.png
+    """
+    from landshift.show.preview import preview as work
+
+    names = tuple(bands.split(",")) if bands else None
+    facts({"written": str(work(store, out, bands=names))}, as_json=False)
+
+
+def serve(
+    out: Annotated[Path, typer.Argument(help="Output folder.")] = Path("out"),
+    port: Annotated[int, typer.Option(help="Port; the next free one is taken where it is in use.")] = 8000,
+) -> None:
+    """Serve the dashboard of an output folder on this machine.
+
+    Example: landshift serve out
+    """
+    from landshift.show.serve import serve as work
+
+    work(out, port=port)

@@ -1,0 +1,229 @@
+"""One block: read, mask, make every product, write, note. The same bytes on any executor and in any order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from landshift.pipeline.holdout import Holdout
+from landshift.plan import Block, Journal, tiles_of
+from landshift.scene import Pass
+from landshift.sensor import QUALITY
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
+
+__all__ = ["BlockWork", "Job", "masked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One product to make of every block."""
+
+    name: str
+    """The product's name."""
+    key: str
+    """Its key: names its journal."""
+    step: Any
+    """The step that makes it."""
+    sources: tuple[str, ...]
+    """Sources whose dates it takes."""
+    bands: tuple[str, ...]
+    """Bands it holds."""
+    variable: str
+    """``reflectance``, ``backscatter`` or ``index``."""
+    indices: tuple[str, ...]
+    """Indices computed from the finished bands."""
+    store: Path
+    """Where it is written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockWork:
+    """All that has to be done for a block; pickles, so that other processes can do it."""
+
+    geobox: GeoBox
+    """The whole grid."""
+    passes: Mapping[str, tuple[Pass, ...]]
+    """Dates by source."""
+    bands: Mapping[str, tuple[str, ...]]
+    """Bands by source."""
+    mask: Any
+    """The Mask step, or None."""
+    jobs: tuple[Job, ...]
+    """Products."""
+    journal: Path
+    """Folder of the journals."""
+    holdout: Holdout
+    """The hold-out pass."""
+    on_error: Literal["raise", "skip"]
+    """What to do about a file that cannot be read."""
+    tile_px: int
+    """Side of the tiles that a block is cut into while it is computed."""
+
+    def todo(self, block: Block) -> tuple[Job, ...]:
+        """Products that this block is still to be done for."""
+        return tuple(job for job in self.jobs if not self._journal(job).done(block.name))
+
+    def __call__(self, block: Block) -> int:
+        """Do the block; give its number of pixels."""
+        from landshift.cube.store import write_block
+
+        jobs = self.todo(block)
+        made: dict[str, list[tuple[Block, xr.Dataset]]] = {job.name: [] for job in jobs}
+        records = {job.name: Record() for job in jobs}
+        for tile in tiles_of(block, side=self.tile_px):
+            cubes = {name: self._source(name, tile, jobs) for name in self.passes if _wanted(name, jobs)}
+            for job in jobs:
+                merged = _merge([cubes[name] for name in job.sources if name in cubes], job)
+                made[job.name].append((tile, self._product(job, merged, tile, records[job.name])))
+        for job in jobs:
+            whole = _gather(block, made.pop(job.name))
+            record = records[job.name]
+            record.clipped += write_block(job.store, block, whole)
+            self._journal(job).finish(block.name, record.as_dict())
+        return block.shape[0] * block.shape[1]
+
+    def _journal(self, job: Job) -> Journal:
+        return Journal(folder=self.journal, key=job.key)
+
+    def _source(self, name: str, tile: Block, jobs: tuple[Job, ...]) -> xr.Dataset:
+        """The masked cube of one source over one tile."""
+        bands = {band for job in jobs if name in job.sources for band in job.bands}
+        wanted = tuple(band for band in self.bands[name] if band in bands)
+        return masked(
+            self.passes[name], self.geobox, tile, bands=wanted, mask=self.mask, on_error=self.on_error
+        )
+
+    def _product(self, job: Job, cube: xr.Dataset, tile: Block, record: Record) -> xr.Dataset:
+        """One product of one tile, in stored numbers."""
+        from landshift.ard.indices import index
+        from landshift.cube.store import encode
+
+        record.look_at(cube, job)
+        self.holdout.score(cube, job, tile, record)
+        product = job.step(cube)
+        if job.indices:
+            product = index(product, job.indices)
+        record.empty_px += int(np.isnan(product[job.variable].values).all(axis=(0, 1)).sum())
+        encoded, clipped = encode(product)
+        record.clipped += clipped
+        return encoded
+
+
+class Record:
+    """What is counted while a block is done."""
+
+    def __init__(self) -> None:
+        self.clipped = self.empty_px = self.read_errors = 0
+        self.pixels = 0
+        self.seen: list[int] = []
+        self.clear: list[int] = []
+        self.errors: dict[str, list[float]] = {}
+
+    def look_at(self, cube: xr.Dataset, job: Job) -> None:
+        """Count valid and clear pixels of every date."""
+        quality = cube["quality"].values
+        shown = np.isfinite(cube[job.variable].values[:, 0])
+        seen, clear = (quality != QUALITY["nodata"]).sum(axis=(1, 2)), shown.sum(axis=(1, 2))
+        self.seen = _plus(self.seen, seen.tolist())
+        self.clear = _plus(self.clear, clear.tolist())
+        self.pixels += int(quality[0].size)
+        self.read_errors += len(cube.attrs.get("read_errors", ()))
+
+    def add_errors(self, name: str, sums: tuple[int, float, float]) -> None:
+        """Add number, squares and magnitudes of hold-out errors under a name."""
+        self.errors[name] = [
+            old + new for old, new in zip(self.errors.get(name, [0, 0, 0]), sums, strict=True)
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values for the journal."""
+        return vars(self)
+
+
+def masked(
+    passes: tuple[Pass, ...],
+    geobox: GeoBox,
+    tile: Block,
+    *,
+    bands: tuple[str, ...],
+    mask: Any,
+    on_error: Literal["raise", "skip"] = "raise",
+) -> xr.Dataset:
+    """Read a tile and mask it; the mask sees the halo it needs, the bands are read without one.
+
+    Args:
+        passes: Dates.
+        geobox: The whole grid.
+        tile: The part to read.
+        bands: Bands.
+        mask: The Mask step, or None for none.
+        on_error: What to do about a file that cannot be read.
+
+    Returns:
+        The cube of the tile.
+    """
+    from landshift.acquire.read import read
+
+    own = tile.geobox(geobox)
+    if mask is None:
+        return read(passes, own, bands=bands, on_error=on_error)
+    metres = abs(own.resolution.x) * (1.0 if own.crs is None or own.crs.projected else 111_320.0)
+    halo = math.ceil(max(mask.halo_m.values(), default=0.0) / metres)
+    cube = read(passes, own, bands=bands, on_error=on_error)
+    if halo:
+        around = read(passes, own.pad(halo, halo), bands=(), on_error=on_error)
+        grown = mask.grow(around)["quality"].values[:, halo:-halo, halo:-halo]
+        missing = cube["quality"].values == QUALITY["nodata"]
+        cube["quality"].values[:] = np.where(missing, np.uint8(QUALITY["nodata"]), grown)
+    return mask.hide_pixels(cube)
+
+
+def _wanted(name: str, jobs: tuple[Job, ...]) -> bool:
+    return any(name in job.sources for job in jobs)
+
+
+def _merge(cubes: list[xr.Dataset], job: Job) -> xr.Dataset:
+    """Dates of all sources on one axis, with the bands that all have."""
+    import xarray as xr
+
+    dim = {"reflectance": "band", "backscatter": "pol", "index": "index"}[job.variable]
+    cut = [
+        cube if tuple(cube[dim].values) == job.bands else cube.sel({dim: list(job.bands)}) for cube in cubes
+    ]
+    if len(cut) == 1:
+        return cut[0]
+    joined = xr.concat(
+        cut, dim="time", combine_attrs="drop_conflicts", coords="minimal", compat="override", join="exact"
+    )
+    return joined.isel(time=np.argsort(joined["time"].values, kind="stable"))
+
+
+def _gather(block: Block, parts: list[tuple[Block, xr.Dataset]]) -> xr.Dataset:
+    """The tiles of a block as one dataset of stored numbers."""
+    import xarray as xr
+
+    if len(parts) == 1:
+        return parts[0][1]
+    first = parts[0][1]
+    found = {}
+    for name, array in first.data_vars.items():
+        whole = np.empty((*array.shape[:-2], *block.shape), array.dtype)
+        for tile, data in parts:
+            rows = slice(tile.y[0] - block.y[0], tile.y[1] - block.y[0])
+            cols = slice(tile.x[0] - block.x[0], tile.x[1] - block.x[0])
+            whole[..., rows, cols] = data[name].values
+        found[str(name)] = (array.dims, whole)
+    plain = {str(name): coord for name, coord in first.coords.items() if not {"y", "x"} & set(coord.dims)}
+    return xr.Dataset(found, coords=plain)
+
+
+def _plus(old: list[int], new: list[int]) -> list[int]:
+    return [a + b for a, b in zip(old, new, strict=True)] if old else new

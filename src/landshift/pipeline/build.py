@@ -1,0 +1,267 @@
+"""The build: read a block once, compute all products of it, write whole shards.
+
+Products on one grid come from one pass; none reads another back. A finished block is noted per product, so
+that a changed product is redone alone and a killed run loses only the blocks in flight.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from landshift.ard.composite import Composite
+from landshift.config import Product, bytes_of
+from landshift.errors import ConfigError
+from landshift.pipeline import holdout
+from landshift.pipeline.block import BlockWork, Job
+from landshift.plan import (
+    Executor,
+    Journal,
+    Plan,
+    ProcessExecutor,
+    SerialExecutor,
+    ThreadExecutor,
+    plan_blocks,
+)
+from landshift.scene import Pass
+from landshift.step import key as step_key
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from landshift.pipeline.stages import Context
+
+__all__ = ["Build", "executor_of", "memory_of"]
+
+LAYOUT: Final = 1
+"""Version of what a block holds: part of every product's key."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """The work of the stage ``build``; see :mod:`landshift.pipeline.build`."""
+
+    context: Context
+    """The run."""
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Key of every product: its step, mask, indices, scenes and grid."""
+        survey, recipe = self.context.survey, self.context.recipe
+        found = {}
+        for product in recipe.products:
+            sources = {source.name: survey.fingerprint(source.name) for source in recipe.sources_of(product)}
+            bands = {name: list(survey.bands[name]) for name in sources}
+            report = recipe.report
+            rest = [list(product.indices), sources, bands, survey.place, LAYOUT, report.holdout, report.seed]
+            mask = "" if recipe.mask is None else step_key(recipe.mask)
+            found[product.name] = step_key(self.timed(product), mask, str(rest))
+        return found
+
+    def timed(self, product: Product) -> Any:
+        """The product's step with the recipe's span of time where it has none of its own."""
+        begin, end = self.context.recipe.time.span
+        fields = {field.name for field in dataclasses.fields(product.step)}
+        span = {
+            "start": begin.date(),
+            "end": end.date() - np.timedelta64(1, "D").astype("timedelta64[D]").item(),
+        }
+        open_ended = end.year >= 2100
+        given = {
+            name: value
+            for name, value in span.items()
+            if name in fields and getattr(product.step, name) is None and not open_ended
+        }
+        return dataclasses.replace(product.step, **given) if given else product.step
+
+    def __call__(self) -> dict[str, Any]:
+        """Build what is not built; give counts for ``run.json``."""
+        context, keys = self.context, self.keys
+        plan = plan_blocks(context.survey.geobox, geometry=context.survey.outline)
+        jobs = [self._job(product, keys[product.name], plan) for product in context.recipe.products]
+        self._drop_strangers()
+        work = BlockWork(
+            geobox=plan.geobox,
+            passes=context.survey.passes,
+            bands=context.survey.bands,
+            mask=context.recipe.mask,
+            jobs=tuple(jobs),
+            journal=context.out.hidden / "journal" / "build",
+            holdout=holdout.Holdout(share=context.recipe.report.holdout, seed=context.recipe.report.seed),
+            on_error=context.recipe.engine.on_error,
+            tile_px=self._tile(plan),
+        )
+        todo = [block for block in plan.blocks if work.todo(block)]
+        done = len(plan.blocks) - len(todo)
+        context.watch.progress(done, len(plan.blocks), "blocks")
+        for _ in executor_of(context).run(work, todo):
+            done += 1
+            context.watch.progress(done, len(plan.blocks), "blocks")
+        return self._tables(jobs)
+
+    def _job(self, product: Product, key: str, plan: Plan) -> Job:
+        """Create a product's store, or take it up again; one of another key is removed first."""
+        from landshift.cube.store import create
+
+        context = self.context
+        store = context.cube(product)
+        marker = context.out.hidden / "stores" / f"{product.name}.key"
+        if store.exists() and (not marker.is_file() or marker.read_text() != key):
+            shutil.rmtree(store)
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(key)
+        names = tuple(source.name for source in context.recipe.sources_of(product))
+        groups = sorted((group for name in names for group in context.survey.passes[name]), key=_when)
+        if not groups:
+            raise ConfigError(f"product {product.name} has no scenes", hint="look with `landshift search`")
+        step = self.timed(product)
+        observed = np.array([_stamp(group) for group in groups], "datetime64[ns]")
+        job = Job(
+            name=product.name,
+            key=key,
+            step=step,
+            sources=names,
+            bands=_shared_bands([context.survey.bands[name] for name in names], product.name),
+            variable=_variable(groups),
+            indices=product.indices,
+            store=store,
+        )
+        create(
+            store,
+            geobox=plan.geobox,
+            times=np.asarray(step.times(observed)),
+            variable=job.variable,
+            names=job.bands,
+            product=product.name,
+            extra=_extra(step),
+            indices=job.indices,
+            coords=_per_scene(groups) if not hasattr(step, "period") and not hasattr(step, "every") else {},
+            attrs={"landshift:key": key},
+            blocks=plan.blocks,
+        )
+        return job
+
+    def _drop_strangers(self) -> None:
+        """Remove stores of products that the recipe no longer has."""
+        kept = {f"{product.name}.zarr" for product in self.context.recipe.products}
+        for store in sorted((self.context.out.path / "cubes").glob("*.zarr")):
+            if store.name not in kept:
+                self.context.watch.say(f"build: removed {store.name}, which the recipe no longer has")
+                shutil.rmtree(store)
+
+    def _tile(self, plan: Plan) -> int:
+        """Side of a tile that keeps all workers together below the memory limit."""
+        survey = self.context.survey
+        planes = 0
+        for name, groups in survey.passes.items():
+            planes += len(groups) * (2 * len(survey.bands[name]) + 2)
+        for product in self.context.recipe.products:
+            dates = len(
+                product.step.times(np.array([_stamp(g) for g in _all(survey.passes)], "datetime64[ns]"))
+            )
+            planes += dates * (2 * max(len(bands) for bands in survey.bands.values()) + 1)
+        workers = executor_of(self.context).workers
+        limit = memory_of(self.context.recipe.engine.memory) / workers
+        side = plan.block_px
+        while side > 32 and planes * 4 * (side + 60) ** 2 > limit:
+            side //= 2
+        return side
+
+    def _tables(self, jobs: Sequence[Job]) -> dict[str, Any]:
+        """Sum what the blocks counted, and write the tables ``clear`` and ``holdout``."""
+        from landshift.pipeline.tally import write_clear, write_holdout
+
+        folder = self.context.out.hidden / "journal" / "build"
+        records = {job.name: list(Journal(folder=folder, key=job.key).records().values()) for job in jobs}
+        write_clear(self.context.out.path, records, jobs, self.context.survey.passes)
+        write_holdout(self.context.out.path, records, jobs)
+        counts = {
+            name: {
+                what: sum(record[what] for record in found) for what in ("clipped", "read_errors", "empty_px")
+            }
+            for name, found in records.items()
+        }
+        return {"blocks": {name: len(found) for name, found in records.items()}, **counts}
+
+
+def executor_of(context: Context) -> Executor:
+    """The executor a recipe asks for."""
+    import os
+
+    engine = context.recipe.engine
+    workers = engine.workers or len(os.sched_getaffinity(0))
+    if engine.executor == "serial":
+        return SerialExecutor()
+    return (
+        ThreadExecutor(workers=workers) if engine.executor == "threads" else ProcessExecutor(workers=workers)
+    )
+
+
+def memory_of(text: str) -> int:
+    """The memory limit in bytes; a share is of what is free now."""
+    free = 4 * 2**30
+    info = Path("/proc/meminfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free = int(line.split()[1]) * 1024
+    return bytes_of(text, where="engine.memory", whole=free)
+
+
+def _shared_bands(bands: Sequence[tuple[str, ...]], product: str) -> tuple[str, ...]:
+    """Bands that all sources of a product have, in the order of the first."""
+    shared = tuple(band for band in bands[0] if all(band in other for other in bands))
+    if not shared:
+        raise ConfigError(
+            f"the sources of product {product} have no band in common",
+            got=[list(names) for names in bands],
+            hint="name `bands` of each source, or make a product of each",
+        )
+    return shared
+
+
+def _variable(groups: Sequence[Pass]) -> str:
+    found = {scene.quantity for group in groups for scene in group.scenes}
+    if len(found) > 1:
+        raise ConfigError(
+            "one product cannot hold optical and radar scenes", got=sorted(found), hint="make two"
+        )
+    return found.pop()
+
+
+def _extra(step: Any) -> Mapping[str, tuple[str, ...]]:
+    """What the step adds beside the bands."""
+    series, plane = ("time", "y", "x"), ("y", "x")
+    if isinstance(step, Composite):
+        return {"n_clear": series}
+    return {"n_clear": plane, "age": series} if hasattr(step, "every") else {"quality": series}
+
+
+def _per_scene(groups: Sequence[Pass]) -> Mapping[str, NDArray[Any]]:
+    """Coordinates per date, for products whose dates are the scenes'."""
+    first = [group.scenes[0] for group in groups]
+    return {
+        "sensor": np.array([scene.sensor for scene in first], object),
+        "platform": np.array([scene.platform for scene in first], object),
+        "orbit_state": np.array([scene.orbit_state for scene in first], object),
+        "relative_orbit": np.array([scene.relative_orbit for scene in first], np.int16),
+        "item_ids": np.array([group.item_ids for group in groups], object),
+    }
+
+
+def _all(passes: Mapping[str, tuple[Pass, ...]]) -> list[Pass]:
+    return sorted((group for groups in passes.values() for group in groups), key=_when)
+
+
+def _when(group: Pass) -> tuple[Any, str]:
+    return (group.time, group.item_ids)
+
+
+def _stamp(group: Pass) -> np.datetime64:
+    return np.datetime64(group.time.replace(tzinfo=None), "ns")

@@ -1,0 +1,152 @@
+"""The whole job: survey, build, labels, train, predict, change, zonal, publish. Up to date stages are left alone."""
+
+from __future__ import annotations
+
+import platform
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import landshift
+from landshift.config import Recipe
+from landshift.errors import ConfigError, DataQualityWarning
+from landshift.pipeline import stages
+from landshift.pipeline.output import Output, StageResult, hash_of
+from landshift.pipeline.survey import Survey, survey
+from landshift.pipeline.watch import Quiet, Watch
+
+__all__ = ["STAGES", "RunResult", "run"]
+
+STAGES: Final = ("survey", "build", "labels", "train", "predict", "change", "zonal", "publish")
+"""Stages in their order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a run did."""
+
+    out: Path
+    """The output folder."""
+    stages: tuple[StageResult, ...]
+    """What became of every stage."""
+    warnings: tuple[str, ...] = ()
+    """What was skipped or filled, in words."""
+    seconds: float = 0.0
+    """Wall time."""
+    survey: Survey | None = field(default=None, repr=False)
+    """What the survey found."""
+
+
+def run(
+    recipe: Recipe | str | Path,
+    out: str | Path = "out",
+    *,
+    until: str | None = None,
+    try_m: float | None = None,
+    watch: Watch | None = None,
+) -> RunResult:
+    """Do what a recipe says; go on where an earlier run stopped, and redo only what changed.
+
+    Args:
+        recipe: A recipe, or the path of one.
+        out: Output folder. A trial goes to ``out/try``.
+        until: Last stage to do, one of :data:`STAGES`; None does all.
+        try_m: Side of a window around the place's centre, in metres: every stage runs on it alone.
+        watch: Who is told how it goes.
+
+    Raises:
+        LandshiftError: With what, where and what to do next; the folder stays resumable.
+    """
+    made = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    if until is not None and until not in STAGES:
+        raise ConfigError("no such stage", got=until, allowed=STAGES)
+    heard = watch or Quiet()
+    folder = Path(out) / "try" if try_m is not None else Path(out)
+    output = Output(path=folder, say=heard.say)
+    begin = time.perf_counter()
+    with output.lock(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DataQualityWarning)
+        found = survey(made, out=folder, crop_m=try_m)
+        output.prepare(found.place)
+        context = stages.Context(recipe=made, out=output, survey=found, watch=heard)
+        results = _do(context, until)
+        said = _sentences(caught)
+        result = RunResult(
+            out=folder,
+            stages=tuple(results),
+            warnings=said,
+            seconds=time.perf_counter() - begin,
+            survey=found,
+        )
+        if until is None or until == "publish":
+            _record(context, result)
+    return result
+
+
+def _do(context: stages.Context, until: str | None) -> list[StageResult]:
+    """Do the stages that the recipe asks for, in order; each one's key is an input of the next."""
+    made: dict[str, Callable[[Mapping[str, str]], Any]] = {
+        "survey": lambda _: stages.inventory(context),
+        "build": lambda keys: stages.build(context, keys),
+        "labels": lambda _: stages.labels(context),
+        "train": lambda keys: stages.train(context, keys),
+        "predict": lambda keys: stages.predict(context, keys),
+        "change": lambda keys: stages.change(context, keys),
+        "zonal": lambda keys: stages.zonal(context, keys),
+        "publish": lambda keys: stages.publish(context, keys),
+    }
+    keys: dict[str, str] = {}
+    results: list[StageResult] = []
+    for name in STAGES:
+        stage = made[name](keys)
+        if stage is not None:
+            if name == "publish":
+                _record(context, RunResult(out=context.out.path, stages=tuple(results)))
+            done = context.out.do(stage)
+            keys[name] = done.key
+            results.append(done)
+        if name == until:
+            break
+    return results
+
+
+def _record(context: stages.Context, result: RunResult) -> None:
+    """Write ``recipe.toml`` and ``run.json``."""
+    from landshift.cube.provenance import write_run
+    from landshift.plan import write_atomic
+
+    text = context.recipe.to_toml()
+    write_atomic(context.out.path / "recipe.toml", text.encode())
+    write_run(
+        context.out.path,
+        title=context.recipe.report.title,
+        simulated=context.simulated,
+        recipe_hash=hash_of(context.recipe.to_dict()),
+        versions={"landshift": landshift.__version__, "python": platform.python_version(), **_versions()},
+        counts={done.name: dict(done.record) for done in result.stages},
+        keys={done.name: done.key for done in result.stages},
+        warnings=list(result.warnings),
+        timings={done.name: round(done.seconds, 3) for done in result.stages},
+    )
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the packages whose change may change bytes."""
+    from importlib.metadata import version
+
+    return {
+        name: version(name)
+        for name in ("numpy", "numba", "rasterio", "xarray", "zarr", "torch", "scikit-learn")
+    }
+
+
+def _sentences(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    """Quality warnings, each once, in order."""
+    return tuple(
+        dict.fromkeys(
+            str(entry.message) for entry in caught if issubclass(entry.category, DataQualityWarning)
+        )
+    )

@@ -1,0 +1,258 @@
+"""The stages of a run: what each depends on, what it makes, and the function that does it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landshift.config import Product, Recipe, Source
+from landshift.errors import ConfigError, LabelError
+from landshift.pipeline.output import Output, Stage, hash_of
+from landshift.pipeline.survey import Survey
+from landshift.pipeline.watch import Watch
+from landshift.step import table
+
+if TYPE_CHECKING:
+    from landshift.cube.classes import LandClass
+
+__all__ = ["Context", "build", "change", "inventory", "labels", "predict", "publish", "train", "zonal"]
+
+Keys = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What every stage may need."""
+
+    recipe: Recipe
+    """The recipe."""
+    out: Output
+    """The output folder."""
+    survey: Survey
+    """What the survey found."""
+    watch: Watch
+    """Who is told how it goes."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any source is simulated; the report says so."""
+        return any(is_simulated(source) for source in self.recipe.sources)
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        """Years to map: those asked for, else the whole years of the time span that have dates."""
+        if self.recipe.train is not None and self.recipe.train.years:
+            return self.recipe.train.years
+        seen = {group.time.year for groups in self.survey.passes.values() for group in groups}
+        wanted = self.recipe.time.year_list
+        return tuple(sorted(seen & set(wanted))) if wanted else tuple(sorted(seen))
+
+    def cube(self, product: Product) -> Path:
+        """Where a product's store is."""
+        return self.out.path / "cubes" / f"{product.name}.zarr"
+
+    def file(self, text: str) -> Path:
+        """A path of the recipe, from the recipe's folder."""
+        path = Path(text).expanduser()
+        return path if path.is_absolute() else self.recipe.base / path
+
+    def maps(self) -> dict[int, Path]:
+        """Yearly maps by year."""
+        return {year: self.out.path / "maps" / f"{year}.tif" for year in self.years}
+
+    def models(self) -> dict[str, Path]:
+        """Model folders by name; the first is the one whose maps are published."""
+        train = self.recipe.train
+        if train is None:
+            return {}
+        folder = self.out.path / "model"
+        return {train.model: folder} | {name: folder / "compare" / name for name in train.compare}
+
+
+def is_simulated(source: Source) -> bool:
+    """Whether a source simulates its scenes."""
+    return getattr(type(source.origin), "__step_name__", "") == "simulate"
+
+
+def file_mark(path: Path) -> list[Any]:
+    """What tells that an input file is the same: its name and the hash of its bytes."""
+    import hashlib
+
+    if path.is_dir():
+        return [file_mark(part) for part in sorted(path.rglob("*")) if part.is_file()]
+    if not path.is_file():
+        raise ConfigError(
+            "there is no such file", where=str(path), hint="paths are relative to the recipe's folder"
+        )
+    return [path.name, hashlib.sha256(path.read_bytes()).hexdigest()[:16]]
+
+
+def inventory(context: Context) -> Stage:
+    """``scenes.parquet``: every scene that is used, and those that are not with their reasons."""
+    from landshift.acquire.inventory import write_inventory
+
+    found = context.survey
+
+    def work() -> dict[str, Any]:
+        write_inventory(context.out.path / "scenes.parquet", items=found.items, skipped=found.skipped)
+        dates = {name: len(groups) for name, groups in found.passes.items()}
+        return {"scenes": found.scenes, "dates": dates, "skipped": found.reasons()}
+
+    return Stage(
+        name="survey",
+        settings={
+            "scenes": {name: found.fingerprint(name) for name in found.passes},
+            "skipped": sorted([left.source, left.id, left.reason] for left in found.skipped),
+            "place": found.place,
+        },
+        inputs=(),
+        work=work,
+        outputs=("scenes.parquet",),
+    )
+
+
+def build(context: Context, keys: Keys) -> Stage:
+    """``cubes/*.zarr`` and the tables ``clear`` and ``holdout``: one pass over the blocks for all products."""
+    from landshift.pipeline.build import Build
+
+    work = Build(context)
+    return Stage(
+        name="build",
+        settings={
+            "products": work.keys,
+            "mask": None if context.recipe.mask is None else table(context.recipe.mask),
+        },
+        inputs=(keys["survey"],),
+        work=work,
+        outputs=tuple(f"cubes/{product.name}.zarr" for product in context.recipe.products),
+        clears=False,
+    )
+
+
+def labels(context: Context) -> Stage | None:
+    """``labels.zarr``: the labels on the cube's grid."""
+    step = context.recipe.labels
+    if step is None:
+        return None
+    from landshift.cube.labels import labels as make
+
+    absolute = dataclasses.replace(step, path=str(label_path(context)))
+    settings = table(step) | {"path": file_mark(Path(absolute.path)), "place": context.survey.place}
+
+    def work() -> dict[str, Any]:
+        record = make(absolute, context.survey.geobox, out=context.out.path / "labels.zarr")
+        return dict(record) if isinstance(record, Mapping) else {}
+
+    return Stage(name="labels", settings=settings, inputs=(), work=work, outputs=("labels.zarr",))
+
+
+def label_path(context: Context) -> Path:
+    """The labels' file; ``truth:labels.gpkg`` is one of the simulator's."""
+    return truth_path(context, context.recipe.labels.path)
+
+
+def truth_path(context: Context, text: str) -> Path:
+    """A file of the recipe, or with ``truth:`` before it one of the simulator's truth."""
+    if text.startswith("truth:"):
+        return context.out.hidden / "simulated" / "truth" / text.removeprefix("truth:")
+    return context.file(text)
+
+
+def train(context: Context, keys: Keys) -> Stage | None:
+    """``model/``: the models, their scores on the test fold, and the tables of accuracy."""
+    recipe = context.recipe
+    if recipe.train is None:
+        return None
+    if recipe.labels is None:
+        raise LabelError("there is nothing to learn from", where="[train]", hint="add a [labels] table")
+    from landshift.pipeline.teach import teach
+
+    steps = {"features": recipe.features, "samples": recipe.samples, "split": recipe.split}
+    return Stage(
+        name="train",
+        settings={name: table(step) for name, step in steps.items()} | {"train": table(recipe.train)},
+        inputs=(product_key(context, keys), keys["labels"]),
+        work=partial(teach, context),
+        outputs=("model",),
+    )
+
+
+def product_key(context: Context, keys: Keys) -> str:
+    """Key of the product that models learn from: other products may change without a new training."""
+    from landshift.pipeline.build import Build
+
+    train_on = context.recipe.train.product if context.recipe.train else None
+    return hash_of([Build(context).keys[context.recipe.product(train_on).name], keys["survey"]])
+
+
+def predict(context: Context, keys: Keys) -> Stage | None:
+    """``maps/<year>.tif``: one map a year."""
+    if context.recipe.train is None:
+        return None
+    from landshift.pipeline.teach import map_years
+
+    return Stage(
+        name="predict",
+        settings={"years": list(context.years)},
+        inputs=(keys["train"], product_key(context, keys)),
+        work=partial(map_years, context),
+        outputs=("maps",),
+    )
+
+
+def change(context: Context, keys: Keys) -> Stage | None:
+    """``change/*.tif`` and the tables ``transitions``, ``gains`` and ``area``."""
+    step = context.recipe.change
+    if context.recipe.train is None or step is None:
+        return None
+    from landshift.pipeline.findings import find_change
+
+    return Stage(
+        name="change",
+        settings=table(step),
+        inputs=(keys["predict"],),
+        work=partial(find_change, context),
+        outputs=("change",),
+    )
+
+
+def zonal(context: Context, keys: Keys) -> Stage | None:
+    """The table ``zonal``: hectares by zone, year and class."""
+    step = context.recipe.zonal
+    if context.recipe.train is None or step is None:
+        return None
+    from landshift.pipeline.findings import find_zones
+
+    zones = truth_path(context, step.zones)
+    return Stage(
+        name="zonal",
+        settings=table(step) | {"zones": file_mark(zones)},
+        inputs=(keys["predict"], keys.get("change", "")),
+        work=partial(find_zones, context, zones),
+        outputs=("tables/zonal.parquet",),
+    )
+
+
+def publish(context: Context, keys: Keys) -> Stage:
+    """``figures/``, ``report.html`` and ``site/``."""
+    from landshift.pipeline.publish import publish as work
+
+    outputs = ("figures", "report.html") + (("site",) if "predict" in keys else ())
+    return Stage(
+        name="publish",
+        settings={"report": table(context.recipe.report)},
+        inputs=tuple(keys.values()),
+        work=partial(work, context),
+        outputs=outputs,
+    )
+
+
+def classes_of(context: Context) -> tuple[LandClass, ...]:
+    """The classes of the labels."""
+    from landshift.cube.labels import label_classes
+
+    return label_classes(context.out.path / "labels.zarr")

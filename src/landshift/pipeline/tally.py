@@ -1,0 +1,100 @@
+"""What the blocks counted, as tables: clear share by date, hold-out error by band and method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from landshift.cube.tables import write_table
+from landshift.pipeline.block import Job
+from landshift.scene import Pass
+
+__all__ = ["write_clear", "write_holdout"]
+
+Records = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def write_clear(
+    out: Path, records: Records, jobs: Sequence[Job], passes: Mapping[str, tuple[Pass, ...]]
+) -> None:
+    """Write the table ``clear``: how much of the place every date saw, and saw clearly.
+
+    Args:
+        out: Output folder.
+        records: What every finished block noted, by product.
+        jobs: Products.
+        passes: Dates by source.
+    """
+    rows = []
+    for job in jobs:
+        found = records[job.name]
+        groups = sorted(
+            (group for name in job.sources for group in passes[name]),
+            key=lambda group: (group.time, group.item_ids),
+        )
+        pixels = sum(record["pixels"] for record in found)
+        for number, group in enumerate(groups):
+            rows.append(
+                {
+                    "product": job.name,
+                    "source": group.scenes[0].source,
+                    "time": pd.Timestamp(group.time).tz_convert(None),
+                    "seen_share": sum(record["seen"][number] for record in found) / pixels,
+                    "clear_share": sum(record["clear"][number] for record in found) / pixels,
+                    "item_ids": group.item_ids,
+                }
+            )
+    columns = {
+        "product": "Product that was made from the date",
+        "source": "Source of the scenes",
+        "time": "Acquisition, UTC",
+        "seen_share": "Share of the place's pixels that hold data, 0 to 1",
+        "clear_share": "Share of the place's pixels that are used after masking, 0 to 1",
+        "item_ids": "Scenes of the date, keys into scenes.parquet",
+    }
+    frame = pd.DataFrame(rows, columns=list(columns))
+    write_table(out, "clear", frame, title="Clear looks by date", columns=columns)
+
+
+def write_holdout(out: Path, records: Records, jobs: Sequence[Job]) -> None:
+    """Write the table ``holdout``: error at hidden clear looks, by band and method; nothing where none were hidden.
+
+    Args:
+        out: Output folder.
+        records: What every finished block noted, by product.
+        jobs: Products.
+    """
+    rows = []
+    for job in jobs:
+        sums: dict[str, list[float]] = {}
+        for record in records[job.name]:
+            for name, part in sorted(record["errors"].items()):
+                sums[name] = [a + b for a, b in zip(sums.get(name, [0, 0, 0]), part, strict=True)]
+        for name, (count, squares, magnitudes) in sums.items():
+            band, method = name.split("/")
+            rows.append(
+                {
+                    "product": job.name,
+                    "band": band,
+                    "method": method,
+                    "rmse": math.sqrt(squares / count) if count else math.nan,
+                    "mae": magnitudes / count if count else math.nan,
+                    "n": int(count),
+                }
+            )
+    if not rows:
+        return
+    columns = {
+        "product": "Product",
+        "band": "Band",
+        "method": "interpolate: the product's own; nearest: the nearest clear look; mean: the mean of all clear looks",
+        "rmse": "Root mean square error at hidden clear looks, in units of the band",
+        "mae": "Mean absolute error at hidden clear looks, in units of the band",
+        "n": "Hidden looks that every method could predict",
+    }
+    title = "Error at clear looks that were hidden and predicted"
+    write_table(out, "holdout", pd.DataFrame(rows, columns=list(columns)), title=title, columns=columns)
