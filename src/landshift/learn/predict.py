@@ -1,0 +1,248 @@
+"""A map of a year: the model over the whole cube, tile by tile, into a Cloud Optimized GeoTIFF.
+
+A tile is read with a halo as wide as the model sees, its origin a multiple of the model's stride, and only its core
+is kept: the map is the one that a single pass over the whole raster would give, with no seams and nothing blended.
+At the raster's edge the halo is filled by reflection. Pixels without data get class 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landshift.errors import ConfigError, ModelError
+from landshift.learn.split import windows
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landshift.learn.checkpoint import Checkpoint, Predictor
+
+__all__ = ["Tiler", "forest_predictor", "network_predictor", "predict"]
+
+_PIXELS_AT_ONCE: Final = 16384
+_TILES: Final = (512, 256, 128, 64)
+
+Progress = Callable[[int, int, str], None]
+Window = tuple[slice, slice]
+
+
+def predict(
+    model_dir: Path,
+    *,
+    cube: Path,
+    year: int,
+    out: Path,
+    memory_bytes: int = 2**30,
+    progress: Progress | None = None,
+) -> Path:
+    """Map a year.
+
+    Args:
+        model_dir: The checkpoint's folder.
+        cube: The product's store; the kind of product the model was trained on.
+        year: The year to map.
+        out: The output folder, for ``maps/<year>.tif``; or the file itself, when it ends in ``.tif``.
+        memory_bytes: About the most memory to use; it decides how large a tile is. Classes do not depend on it.
+        progress: Called with tiles done, tiles in all, and what is being done.
+
+    Returns:
+        The map: band ``class`` (0 = no data) and band ``probability`` of that class, in percent.
+
+    Raises:
+        ModelError: The cube cannot show what the model has learned from.
+        ConfigError: The memory limit is too low for one tile.
+    """
+    from landshift.cube.maps import MapWriter
+    from landshift.cube.store import geobox_of, open_cube
+    from landshift.learn.checkpoint import load
+
+    checkpoint = load(model_dir)
+    path = out if out.suffix == ".tif" else out / "maps" / f"{year}.tif"
+    opened, geobox = open_cube(cube), geobox_of(cube)
+    _same_resolution(checkpoint, abs(float(geobox.resolution.x)))
+    tiler = Tiler(checkpoint, opened, tile_px=tile_for(checkpoint, opened, year, memory_bytes))
+    tags = {"year": str(year), "model": checkpoint.name, "fingerprint": checkpoint.fingerprint}
+    cores = list(windows((int(geobox.shape[0]), int(geobox.shape[1])), tiler.tile_px))
+    with MapWriter(
+        path, geobox, classes=checkpoint.classes, bands=("class", "probability"), tags=tags
+    ) as target:
+        for done, core in enumerate(cores, start=1):
+            target.write(core, tiler(year, core))
+            if progress:
+                progress(done, len(cores), f"map {year}")
+    return path
+
+
+class Tiler:
+    """Classifies any window of a cube exactly as if the whole raster went through the model at once.
+
+    Args:
+        checkpoint: The model.
+        cube: The cube, opened lazily.
+        tile_px: Side of a tile's core; a multiple of the model's stride.
+        threads: Threads to use; by default as many as there are.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        cube: xr.Dataset,
+        *,
+        tile_px: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.checkpoint, self.cube = checkpoint, cube
+        self.tile_px = tile_px or checkpoint.model.tile_px
+        if self.tile_px % checkpoint.stride:
+            raise ConfigError(
+                "a tile is a multiple of the model's stride", got=self.tile_px, allowed=checkpoint.stride
+            )
+        self.shape = (cube.sizes["y"], cube.sizes["x"])
+        self._predictor: Predictor = checkpoint.predictor(threads=threads)
+        self._values = np.array([one.value for one in checkpoint.classes], np.uint8)
+
+    def __call__(self, year: int, core: Window) -> NDArray[np.uint8]:
+        """Class and probability in percent, uint8 (2, rows, columns), of one core whose origin fits the stride."""
+        seen, inner = self._with_halo(year, core)
+        known = np.isfinite(seen[: self.checkpoint.features.n_band_features]).all(axis=0)[inner]
+        if not known.any():
+            return np.zeros((2, *known.shape), np.uint8)
+        likely = self._predictor(seen)[:, inner[0], inner[1]]
+        best = likely.argmax(axis=0)
+        percent = (
+            np.rint(np.take_along_axis(likely, best[None], axis=0)[0] * 100).clip(0, 100).astype(np.uint8)
+        )
+        result = np.stack([self._values[best], percent])
+        return np.where(known, result, 0).astype(np.uint8)
+
+    def _with_halo(self, year: int, core: Window) -> tuple[NDArray[np.float32], Window]:
+        """Features of a core and its halo, reflected at the raster's edge; where the core lies in them."""
+        halo, stride = self.checkpoint.halo, self.checkpoint.stride
+        read, pads, inner = [], [], []
+        for part, size in zip(core, self.shape, strict=True):
+            if part.start % stride:
+                raise ConfigError(
+                    "a tile's origin is a multiple of the stride", got=part.start, allowed=stride
+                )
+            before = halo + (
+                stride if part.stop + halo + stride > size else 0
+            )  # enough to reflect at the far edge
+            start, stop = part.start - before, part.stop + halo
+            stop += -(stop - start) % stride
+            read.append(slice(max(0, start), min(size, stop)))
+            pads.append((max(0, -start), max(0, stop - size)))
+            inner.append(slice(before, before + part.stop - part.start))
+        values = self.checkpoint.features.compute(self.cube, year, (read[0], read[1]))
+        if any(map(any, pads)):
+            values = np.pad(values, ((0, 0), *pads), mode="reflect" if min(values.shape[1:]) > 1 else "edge")
+        return values, (inner[0], inner[1])
+
+
+def tile_for(checkpoint: Checkpoint, cube: xr.Dataset, year: int, memory_bytes: int) -> int:
+    """The largest tile that fits the memory limit.
+
+    Raises:
+        ConfigError: Not even the smallest one does.
+    """
+    span = checkpoint.features.dates(cube, year)
+    n_features = len(checkpoint.features.names)
+    width = (
+        40 * checkpoint.model.widths[0] if checkpoint.name == "unet" else 40
+    )  # floats per pixel in the model
+    read = min(2**28, 12 * max(1, span.stop - span.start) * len(checkpoint.features.layers) * 64**2)
+    for side in _TILES:
+        pixels = (min(side, *map(int, (cube.sizes["y"], cube.sizes["x"]))) + 2 * checkpoint.halo) ** 2
+        needed = 4 * pixels * (3 * n_features + width) // (4 if checkpoint.name == "unet" else 1) + read
+        if needed <= memory_bytes and side % checkpoint.stride == 0:
+            return side
+    raise ConfigError(
+        "too little memory to predict one tile",
+        where="memory",
+        got=f"{memory_bytes / 2**20:.0f} MiB",
+        allowed=f"{needed / 2**20:.0f} MiB or more",
+    )
+
+
+def network_predictor(checkpoint: Checkpoint, threads: int | None) -> Predictor:
+    """A network with its weights, in evaluation mode."""
+    import torch
+    from safetensors.torch import load_file
+
+    path = checkpoint.folder / "model.safetensors"
+    if not path.is_file():
+        raise ModelError("the weights are missing", where=path, hint="train again")
+    net = checkpoint.model.network(len(checkpoint.features.names), len(checkpoint.classes))  # type: ignore[union-attr] # networks only
+    net.load_state_dict(load_file(path))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net = net.eval().to(device)
+    if threads:
+        torch.set_num_threads(threads)
+
+    def run(features: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            logits = net(torch.from_numpy(np.ascontiguousarray(features))[None].to(device))
+            likely: NDArray[np.float32] = torch.softmax(logits[0], dim=0).cpu().numpy()
+            return likely
+
+    return run
+
+
+def forest_predictor(checkpoint: Checkpoint, threads: int | None) -> Predictor:
+    """A forest, run by ONNX Runtime on blocks of pixels; the blocks share the threads, their sums do not."""
+    import os
+
+    from landshift.learn.models.forest import session
+
+    path = checkpoint.folder / "model.onnx"
+    if not path.is_file():
+        raise ModelError("the model is missing", where=path, hint="train again")
+    runner: Any = session(path)
+    workers = threads or os.cpu_count() or 1
+
+    def run(features: NDArray[np.float32]) -> NDArray[np.float32]:
+        pixels = features.reshape(features.shape[0], -1)
+
+        def block(start: int) -> NDArray[np.float32]:
+            some = np.ascontiguousarray(pixels[:, start : start + _PIXELS_AT_ONCE].T)
+            found: NDArray[np.float32] = runner.run(["probabilities"], {"features": some})[0]
+            return found
+
+        with ThreadPoolExecutor(workers) as pool:
+            parts = list(pool.map(block, range(0, pixels.shape[1], _PIXELS_AT_ONCE)))
+        return np.concatenate(parts).T.reshape(-1, *features.shape[1:])
+
+    return run
+
+
+def labelled_tiles(
+    labels: xr.DataArray, keep: Callable[[Window], NDArray[np.bool_]], tile_px: int
+) -> Iterator[tuple[int, Window, NDArray[np.uint8]]]:
+    """Year, core and labels (0 where not kept) of every tile that holds a label to score."""
+    years = [int(year) for year in labels["time"].dt.year.to_numpy()]
+    for core in windows((labels.sizes["y"], labels.sizes["x"]), tile_px):
+        kept = keep(core)
+        if not kept.any():
+            continue
+        for i, year in enumerate(years):
+            found = labels.isel(time=i, y=core[0], x=core[1]).to_numpy()
+            truth = np.where(kept, found, 0).astype(np.uint8)
+            if truth.any():
+                yield year, core, truth
+
+
+def _same_resolution(checkpoint: Checkpoint, resolution_m: float) -> None:
+    learned = float(checkpoint.grid["resolution_m"])
+    if abs(resolution_m - learned) > 0.01 * learned:
+        raise ModelError(
+            "the model has learned at another pixel size",
+            where="cube",
+            got=f"{resolution_m:g} m",
+            allowed=f"{learned:g} m",
+            hint="build the cube at that resolution, or train again",
+        )

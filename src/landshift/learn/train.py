@@ -1,0 +1,421 @@
+"""Training, in one visible loop.
+
+``train`` draws samples, fits the model and writes a checkpoint. For networks the loop is :func:`fit_network`: one
+``step(batch, split)`` for training and validation alike, the best epoch is kept, training stops when it no longer
+gets better. After each epoch the whole state goes to disk in one rename; every random choice comes from the seed and
+the epoch's number. A run that is killed at any moment and started again therefore ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landshift.errors import ConfigError, LabelError, StoreError
+from landshift.kernel.confusion import accumulate, scores
+from landshift.learn.checkpoint import Checkpoint, Model, load, write
+from landshift.learn.dataset import IGNORE, Samples, extract, same_grid, years_in_common
+from landshift.learn.features import Features
+from landshift.learn.models.forest import RandomForest
+from landshift.learn.models.unet import UNet, write_onnx
+from landshift.learn.patches import Patches
+from landshift.learn.split import BUFFER, FOLDS, Folds, Split, windows
+from landshift.plan import write_atomic
+from landshift.step import key
+
+if TYPE_CHECKING:
+    import torch
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
+
+__all__ = ["fit_network", "train"]
+
+Progress = Callable[[int, int, str], None]
+_MOST_WEIGHT = 10.0
+
+
+def train(  # noqa: PLR0913 - a training run has this many nouns, and each is one
+    model: Model,
+    *,
+    cube: Path,
+    labels: Path,
+    features: Features,
+    patches: Patches,
+    split: Split,
+    out: Path,
+    work: Path,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Checkpoint:
+    """Train a model on a cube and labels, and write its checkpoint.
+
+    Args:
+        model: The model's configuration.
+        cube: The product's store.
+        labels: ``labels.zarr`` on the same grid.
+        features: What the model sees; what it leaves open is resolved by the model and the cube.
+        patches: How samples are drawn.
+        split: How ground is dealt out to training, validation and test.
+        out: Folder of the checkpoint; it appears when training has ended.
+        work: Folder for what a killed run needs to go on; emptied at the end.
+        progress: Called with steps done, steps in all, and what is being done.
+        threads: Threads to use, by default as many as there are; the bytes of a network depend on it.
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        LabelError: Labels are too few, in too few places, or of years that the cube does not have.
+        GridError: Labels and cube are on different grids.
+    """
+    from landshift.cube.labels import label_classes, read_labels
+    from landshift.cube.store import geobox_of, open_cube
+
+    threads = threads or os.cpu_count() or 1
+    opened, truth, geobox = open_cube(cube), read_labels(labels), geobox_of(cube)
+    same_grid(geobox, truth)
+    years = years_in_common(features, opened, truth)
+    truth = truth.isel(
+        time=[i for i, year in enumerate(truth["time"].dt.year.to_numpy()) if int(year) in years]
+    )
+    features = features.resolve(opened, years=years, statistics=model.default_statistics)
+    size = _size(model, patches)
+    classes = tuple(label_classes(labels))
+    folds = split(truth, geobox, values=[one.value for one in classes], patch_px=size)
+    frame = patches(truth, geobox, folds, classes=classes, size=size, fractions=split.fractions)
+    work.mkdir(parents=True, exist_ok=True)
+    samples = extract(
+        opened,
+        truth,
+        folds,
+        frame,
+        features=features,
+        classes=classes,
+        folder=work / "samples",
+        size=size,
+        progress=progress,
+    )
+    counts = samples.counts("train")
+    if not counts.all():
+        missing = [one.name for one, count in zip(classes, counts, strict=True) if not count]
+        raise LabelError(
+            "the cube has no data where these classes are labelled",
+            where=cube,
+            got=missing,
+            hint="look at n_clear",
+        )
+    checkpoint = Checkpoint(
+        folder=out.with_name(f"{out.name}.partial"),
+        name=str(getattr(type(model), "__step_name__", "")),
+        model=model,
+        features=features,
+        classes=classes,
+        normalisation=samples.normalisation(),
+        grid={"crs": str(geobox.crs), "resolution_m": abs(float(geobox.resolution.x))},
+        years=years,
+        train_pixels=tuple(int(n) for n in _train_ground(truth, folds, [one.value for one in classes])),
+        fingerprint=samples.fingerprint(),
+    )
+    shutil.rmtree(checkpoint.folder, ignore_errors=True)
+    checkpoint.folder.mkdir(parents=True)
+    fit: Callable[..., dict[str, Any]] = fit_network if model.patch_based else fit_forest
+    metrics = fit(model, samples, checkpoint, work, progress=progress, threads=threads)
+    return _finish(checkpoint, geobox, folds, samples, metrics, out=out, work=work)
+
+
+@dataclass
+class _State:
+    """Everything that a run needs to go on after an epoch."""
+
+    epoch: int
+    """Epochs done."""
+    net: dict[str, Any]
+    optimiser: dict[str, Any]
+    best: dict[str, Any]
+    best_epoch: int
+    history: list[dict[str, float]]
+
+    def save(self, path: Path, run: str) -> None:
+        """Write the state in one rename."""
+        import torch
+
+        sink = io.BytesIO()
+        torch.save({**vars(self), "run": run}, sink)
+        write_atomic(path, sink.getvalue())
+
+    @classmethod
+    def resume(cls, path: Path, run: str) -> _State | None:
+        """The state of an earlier, killed run of exactly this training, if there is one."""
+        import torch
+
+        for leftover in path.parent.glob(f"{path.name}.*.partial"):
+            leftover.unlink(missing_ok=True)
+        if not path.is_file():
+            return None
+        said = torch.load(path, weights_only=True)
+        return (
+            cls(**{name: part for name, part in said.items() if name != "run"})
+            if said["run"] == run
+            else None
+        )
+
+
+def fit_network(
+    model: UNet,
+    samples: Samples,
+    checkpoint: Checkpoint,
+    work: Path,
+    *,
+    progress: Progress | None,
+    threads: int,
+) -> dict[str, Any]:
+    """Train a network: the loop.
+
+    Args:
+        model: Its configuration.
+        samples: Patches of training and validation.
+        checkpoint: Where the weights go, and the normalisation.
+        work: Where the state is kept between epochs.
+        progress: Called with epochs done and in all.
+        threads: Threads that torch uses.
+
+    Returns:
+        Metrics: the best epoch's scores on validation ground, and the history of all.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    torch.set_num_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    torch.manual_seed(model.seed)
+    net = model.network(samples.x.shape[1], len(samples.classes), checkpoint.normalisation).to(device)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=model.learning_rate, weight_decay=model.weight_decay)
+    weight = torch.tensor(_weights(samples.counts("train")), dtype=torch.float32, device=device)
+    values = range(len(samples.classes))
+
+    def step(batch: tuple[torch.Tensor, torch.Tensor], split: str) -> tuple[float, float, NDArray[np.int64]]:
+        x, y = (part.to(device) for part in batch)
+        net.train(split == "train")
+        with torch.set_grad_enabled(split == "train"):
+            logits = net(x)  # (b, class, y, x)
+            loss = cross_entropy(logits, y, weight=weight, ignore_index=IGNORE, reduction="sum")
+            mass = weight[y[y != IGNORE]].sum()
+            if split == "train" and mass > 0:
+                optimiser.zero_grad(set_to_none=True)
+                (loss / mass).backward()
+                optimiser.step()
+        guess, truth = logits.argmax(dim=1).cpu().numpy(), y.cpu().numpy()
+        return float(loss.detach()), float(mass), accumulate(guess, truth, values=values)
+
+    run = key(model, checkpoint.fingerprint, str(threads), torch.__version__)
+    state = _State.resume(work / "state.pt", run)
+    if state is None:
+        state = _State(epoch=0, net={}, optimiser={}, best={}, best_epoch=-1, history=[])
+    else:
+        net.load_state_dict(state.net)
+        optimiser.load_state_dict(state.optimiser)
+    steps = math.ceil(len(samples.rows("train")) / model.batch)
+    for epoch in range(state.epoch, model.epochs):
+        if epoch - state.best_epoch > model.patience:
+            break
+        row: dict[str, float] = {"epoch": epoch}
+        for split in ("train", "val"):
+            total, mass, matrix = 0.0, 0.0, np.zeros((len(values), len(values)), np.int64)
+            for i, batch in enumerate(_batches(samples, split, model.batch, seed=(model.seed, epoch))):
+                if split == "train":
+                    for group in optimiser.param_groups:
+                        group["lr"] = _rate(model, epoch * steps + i, steps)
+                loss, share, counts = step(batch, split)
+                total, mass, matrix = total + loss, mass + share, matrix + counts
+            found = scores(matrix)
+            row |= {f"{split}_loss": total / max(mass, 1e-9), f"{split}_miou": found.mean_iou}
+            row |= {f"{split}_accuracy": found.overall_accuracy}
+        state.history.append(row)
+        if state.best_epoch < 0 or row["val_miou"] > state.history[state.best_epoch]["val_miou"]:
+            state.best_epoch = epoch
+            state.best = {name: value.detach().clone() for name, value in net.state_dict().items()}
+        state.epoch, state.net, state.optimiser = epoch + 1, net.state_dict(), optimiser.state_dict()
+        state.save(work / "state.pt", run)
+        if progress:
+            progress(
+                epoch + 1, model.epochs, f"train {checkpoint.name}, validation mIoU {row['val_miou']:.3f}"
+            )
+    net.load_state_dict(state.best)
+    _write_network(net, checkpoint.folder, stride=model.stride)
+    best = state.history[state.best_epoch]
+    return {
+        "best_epoch": state.best_epoch,
+        "epochs": len(state.history),
+        **_of(best, "val"),
+        "history": state.history,
+    }
+
+
+def fit_forest(
+    model: RandomForest,
+    samples: Samples,
+    checkpoint: Checkpoint,
+    work: Path,  # noqa: ARG001 - a forest is grown anew
+    *,
+    progress: Progress | None,
+    threads: int,
+) -> dict[str, Any]:
+    """Grow a forest and score it on validation pixels.
+
+    Args:
+        model: Its configuration.
+        samples: Pixels of training and validation.
+        checkpoint: Where the model goes.
+        work: Not used: a forest is grown anew.
+        progress: Called when it is done.
+        threads: Trees grown at the same time.
+
+    Returns:
+        Metrics: scores on validation pixels.
+    """
+    from landshift.learn.predict import forest_predictor
+
+    flat = {fold: _pixels(samples, fold) for fold in ("train", "val")}
+    write_atomic(checkpoint.folder / "model.onnx", model.fit(*flat["train"], threads=threads))
+    run = forest_predictor(checkpoint, threads)
+    metrics: dict[str, Any] = {"trees": model.trees}
+    for fold, (x, y) in flat.items():
+        guess = run(x.T[:, :, None])[:, :, 0].argmax(axis=0)
+        found = scores(accumulate(guess, y, values=range(len(samples.classes))))
+        metrics |= {f"{fold}_miou": found.mean_iou, f"{fold}_accuracy": found.overall_accuracy}
+    if progress:
+        progress(1, 1, f"train {checkpoint.name}, validation mIoU {metrics['val_miou']:.3f}")
+    return metrics
+
+
+def _batches(
+    samples: Samples, fold: str, size: int, *, seed: tuple[int, int]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of a fold; training patches in the epoch's own order, each turned or mirrored."""
+    import torch
+
+    rows, rng = samples.rows(fold), np.random.default_rng(seed)
+    turns = np.zeros(len(rows), int)
+    if fold == "train":
+        rows, turns = rng.permutation(rows), rng.integers(0, 8, len(rows))
+    for start in range(0, len(rows), size):
+        some = list(zip(rows[start : start + size], turns[start : start + size], strict=True))
+        x = np.stack([_turned(samples.x[row], turn) for row, turn in some])
+        y = np.stack([_turned(samples.y[row], turn) for row, turn in some]).astype(np.int64)
+        yield torch.from_numpy(x), torch.from_numpy(y)
+
+
+def _turned(values: NDArray[Any], turn: int) -> NDArray[Any]:
+    """One of the eight symmetries of a square, over the last two axes."""
+    turned = np.rot90(values, turn % 4, axes=(-2, -1))
+    return turned[..., ::-1] if turn >= 4 else turned
+
+
+def _rate(model: UNet, step: int, steps_per_epoch: int) -> float:
+    """Learning rate of a step: up over the first epoch, then down along a cosine; a function of the step alone."""
+    if step < steps_per_epoch:
+        return model.learning_rate * (step + 1) / steps_per_epoch
+    part = (step - steps_per_epoch) / max(1, (model.epochs - 1) * steps_per_epoch)
+    return model.learning_rate * 0.5 * (1 + math.cos(math.pi * part))
+
+
+def _weights(counts: NDArray[np.int64]) -> list[float]:
+    """Weights that make every class count the same, none more than ten times the commonest."""
+    share = counts.max() / np.maximum(counts, 1)
+    weights = np.minimum(share, _MOST_WEIGHT)
+    return [float(np.float32(one)) for one in weights / weights.mean()]
+
+
+def _pixels(samples: Samples, fold: str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    rows = samples.rows(fold)
+    x, y = samples.x[rows].reshape(len(rows), -1), samples.y[rows].ravel()
+    return np.ascontiguousarray(x[y != IGNORE]), y[y != IGNORE]
+
+
+def _size(model: Model, patches: Patches) -> int:
+    if not model.patch_based:
+        return 1
+    if patches.size % model.stride:
+        raise ConfigError(
+            "the side of a patch is a multiple of the model's stride",
+            where="samples.size",
+            got=patches.size,
+            allowed=f"multiples of {model.stride}",
+        )
+    return patches.size
+
+
+def _train_ground(labels: xr.DataArray, folds: Folds, values: list[int]) -> NDArray[np.int64]:
+    """Labelled pixels per class on training ground, over all years."""
+    total = np.zeros(256, np.int64)
+    for rows, cols in windows(folds.shape):
+        used = folds.window(rows, cols) == FOLDS["train"]
+        for i in range(labels.sizes["time"]):
+            found = labels.isel(time=i, y=rows, x=cols).to_numpy()
+            total += np.bincount(found[used].ravel(), minlength=256)
+    return total[values]
+
+
+def _write_network(net: torch.nn.Module, folder: Path, *, stride: int) -> None:
+    from safetensors.torch import save
+
+    weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    write_atomic(folder / "model.safetensors", save(weights))
+    write_onnx(net, folder / "model.onnx", stride=stride)
+
+
+def _of(row: dict[str, float], fold: str) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name.startswith(fold)}
+
+
+def _finish(
+    checkpoint: Checkpoint,
+    geobox: GeoBox,
+    folds: Folds,
+    samples: Samples,
+    metrics: dict[str, Any],
+    *,
+    out: Path,
+    work: Path,
+) -> Checkpoint:
+    """Write what belongs to the weights, put the folder in its place, empty the work folder."""
+    from landshift.cube.classes import from_names
+    from landshift.cube.maps import MapWriter
+
+    folder = checkpoint.folder
+    names = from_names({**FOLDS, "buffer": BUFFER})
+    with MapWriter(folder / "folds.tif", geobox, classes=names, bands=("fold",)) as target:
+        for window in windows(folds.shape):
+            target.write(window, folds.window(*window))
+    samples.frame.to_parquet(folder / "samples.parquet", index=False)
+    counted = {fold: samples.counts(fold).tolist() for fold in ("train", "val")}
+    metrics = {**_finite(metrics), "classes": [one.name for one in samples.classes], "sample_pixels": counted}
+    write(checkpoint, geobox, metrics)
+    try:
+        shutil.rmtree(out, ignore_errors=True)
+        folder.replace(out)
+    except OSError as error:
+        raise StoreError("the model cannot be put in its place", where=out, got=error.strerror) from error
+    shutil.rmtree(work, ignore_errors=True)
+    return replace(load(out), folder=out)
+
+
+def _finite(values: Any) -> Any:
+    """NaN and infinity as null, floats rounded to eight digits, for JSON."""
+    if isinstance(values, dict):
+        return {name: _finite(part) for name, part in values.items()}
+    if isinstance(values, list):
+        return [_finite(part) for part in values]
+    if isinstance(values, float):
+        return round(values, 8) if math.isfinite(values) else None
+    return values
