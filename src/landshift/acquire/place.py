@@ -1,0 +1,150 @@
+"""Where a block lies on a source raster: copied where grids coincide, warped where they do not.
+
+Grids coincide where the reference system is the same and pixels fall on pixels: then nothing is resampled.
+Everywhere else the coordinates of one block on one source grid serve all bands and dates of that grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from affine import Affine
+
+from landshift.errors import ConfigError
+from landshift.kernel.resample import Floats, Method, ToSource, Warp, locate
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+    from landshift.acquire.tiles import Header, Raster, TileReader
+
+__all__ = ["Placement", "place"]
+
+COINCIDE: Final = 1e-3
+"""Grids coincide where no pixel of the block lies further than this from a source pixel, in source pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """The source window that a block needs, and the way to its pixels."""
+
+    level: int
+    """0 is full resolution, 1 the first overview."""
+    rows: slice
+    """Source rows, at that level."""
+    cols: slice
+    """Source columns, at that level."""
+    warp: Warp | None
+    """Coordinates; None where pixels are copied."""
+    at: tuple[slice, slice]
+    """Target rows and columns that the window fills, where pixels are copied; else all."""
+
+
+def place(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) -> Placement | None:
+    """Find what a block needs of a raster, from its header alone.
+
+    Args:
+        reader: Knows headers, and the coordinates of blocks met before.
+        raster: The source.
+        geobox: The block's grid.
+        method: How pixels will be gathered. ``nearest`` never reads overviews, whose pixels are mixtures.
+
+    Returns:
+        The placement, or None where the block lies beside the raster.
+
+    Raises:
+        ConfigError: The grid has no CRS.
+        SceneError: The raster cannot be opened or has no CRS.
+    """
+    if geobox.crs is None:
+        raise ConfigError("the place's grid has no CRS", hint='set one: `crs = "EPSG:3035"`')
+    header = reader.header(raster)
+    offset = _coincidence(header, geobox)
+    if offset is not None:
+        return _copied(header, geobox, offset)
+    level = 0
+    warp = _warp(reader, header, geobox)
+    if method != "nearest" and header.overviews:
+        usable = [number for number, factor in enumerate(header.overviews, 1) if factor <= warp.step * 1.001]
+        if usable:
+            level = usable[-1]
+            warp = _warp(reader, _at_level(header, reader.header(raster, level)), geobox)
+    window = warp.window(method)
+    if window is None:
+        return None
+    whole = (slice(0, geobox.shape[0]), slice(0, geobox.shape[1]))
+    return Placement(level=level, rows=window[0], cols=window[1], warp=warp, at=whole)
+
+
+def _at_level(header: Header, overview: Header) -> Header:
+    """An overview covers the very ground of the full raster."""
+    (height, width), (rows, cols) = header.shape, overview.shape
+    return replace(overview, affine=header.affine * Affine.scale(width / cols, height / rows))
+
+
+def _coincidence(header: Header, geobox: GeoBox) -> tuple[int, int] | None:
+    """Source row and column of the block's first pixel, where grids coincide."""
+    if header.crs != geobox.crs:
+        return None
+    to_source = ~header.affine * geobox.affine
+    height, width = geobox.shape
+    row, col = round(to_source.f), round(to_source.c)
+    for x, y in ((0, 0), (width, 0), (0, height), (width, height)):
+        found_x, found_y = to_source @ (x, y)
+        if max(abs(found_x - x - col), abs(found_y - y - row)) > COINCIDE:
+            return None
+    return row, col
+
+
+def _copied(header: Header, geobox: GeoBox, offset: tuple[int, int]) -> Placement | None:
+    parts = []
+    for first, size, length in zip(offset, geobox.shape, header.shape, strict=True):
+        low, high = max(first, 0), min(first + size, length)
+        if low >= high:
+            return None
+        parts.append((slice(low, high), slice(low - first, high - first)))
+    (rows, at_rows), (cols, at_cols) = parts
+    return Placement(level=0, rows=rows, cols=cols, warp=None, at=(at_rows, at_cols))
+
+
+def _warp(reader: TileReader, header: Header, geobox: GeoBox) -> Warp:
+    """Coordinates of a block on a source grid, from memory where another band or date has needed them."""
+    key = (header.crs, tuple(header.affine[:6]), header.shape, geobox)
+
+    def make() -> Warp:
+        to_source, first = _way(header, geobox)
+        height, width = geobox.shape
+        return locate(to_source, (height, width), source=header.shape, first=first)
+
+    return reader.warps.get(key, make)
+
+
+def _way(header: Header, geobox: GeoBox) -> tuple[ToSource, tuple[int, int]]:
+    """The exact way from a lattice of target pixels, the same for all blocks of a grid, to source pixels.
+
+    The lattice has the grid's spacing and a point within the first pixel from the origin of its CRS, so that it
+    does not depend on where the grid was cut.
+    """
+    spacing = Affine(geobox.affine.a, geobox.affine.b, 0, geobox.affine.d, geobox.affine.e, 0)
+    start_x, start_y = (round(value, 6) for value in ~spacing @ (geobox.affine.c, geobox.affine.f))
+    first_x, first_y = int(np.floor(start_x)), int(np.floor(start_y))
+    rest_x, rest_y = round(start_x - first_x, 6), round(start_y - first_y, 6)
+    back = ~header.affine
+    project = None
+    if geobox.crs is not None and header.crs != geobox.crs:
+        project = geobox.crs.transformer_to_crs(header.crs)
+    around = header.affine.c if project is not None and header.crs.geographic else None
+
+    def to_source(y: Floats, x: Floats) -> tuple[Floats, Floats]:
+        right, down = spacing @ (x + rest_x, y + rest_y)
+        with np.errstate(invalid="ignore"):  # inf, where a point has no place on the source's map
+            if project is not None:
+                right, down = project(right, down)
+            if around is not None:
+                right = around + np.mod(right - around, 360.0)
+            cols, rows = back @ (right, down)
+        return rows, cols
+
+    return to_source, (first_y, first_x)

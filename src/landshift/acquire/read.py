@@ -1,0 +1,435 @@
+"""Read one window of many scenes onto one grid: the only place where files become a cube.
+
+Every pixel is resampled at most once, from stored numbers to values in one pass; where grids coincide pixels
+are copied. Bands are gathered as asked for (bilinear), quality always from the nearest pixel of the full
+resolution, decoded into our classes. Granules of one overpass are fused: per pixel the first clear look, else
+the first valid one, by item id. A pixel that lacks one wanted band, or is ``nodata`` in the quality layer,
+is NaN in all bands and ``nodata`` in quality.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from landshift.acquire.fuse import merge, settle
+from landshift.acquire.place import Placement, place
+from landshift.acquire.tiles import Header, Raster, TileReader
+from landshift.errors import ConfigError, GridError, NetworkError, SceneError, did_you_mean
+from landshift.kernel.resample import Method, Patch, Stored, copy, gather, gather_codes
+from landshift.scene import BandFile, Pass, Scene
+from landshift.sensor import QUALITY, decode_quality
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+__all__ = ["Needed", "needed", "read"]
+
+BAND_DIM: Final = {"reflectance": "band", "backscatter": "pol", "index": "index"}
+"""Name of the band dimension by quantity."""
+ANGLES: Final = ("sun_zenith", "sun_azimuth", "view_zenith", "view_azimuth")
+OnError = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What reading will cost."""
+
+    bytes_decoded: int = 0
+    """Bytes of all tiles that are touched, decoded."""
+    bytes_needed: int = 0
+    """Bytes of the pixels that are used."""
+    tiles: int = 0
+    """Tiles that are touched."""
+
+    def __add__(self, other: Needed) -> Needed:
+        """The cost of both, nothing shared."""
+        return Needed(
+            bytes_decoded=self.bytes_decoded + other.bytes_decoded,
+            bytes_needed=self.bytes_needed + other.bytes_needed,
+            tiles=self.tiles + other.tiles,
+        )
+
+
+def read(
+    passes: Sequence[Pass],
+    geobox: GeoBox,
+    *,
+    bands: Sequence[str],
+    quality: bool | GeoBox = True,
+    resampling: Method = "bilinear",
+    on_error: OnError = "raise",
+    reader: TileReader | None = None,
+) -> xr.Dataset:
+    """Read scenes onto a grid, as a cube in memory.
+
+    Args:
+        passes: Dates, as :func:`landshift.scene.passes` groups them; all of one quantity.
+        geobox: The grid.
+        bands: Bands by common name, in the order of the cube; may be empty.
+        quality: Whether quality layers are read; without, and where a scene has none, valid pixels are clear.
+            A larger grid of the same pixels gives the cube that grid, with quality all over it and bands on
+            ``geobox`` only (NaN around): the halo that growing masks need.
+        resampling: ``bilinear``, ``nearest``, ``cubic`` or ``average``.
+        on_error: ``raise``, or ``skip``: a scene that cannot be read is left out and listed in the attribute
+            ``read_errors``.
+        reader: Open files, kept tiles and threads; share one between blocks.
+
+    Returns:
+        The cube: ``reflectance`` (time, band, y, x), or ``backscatter`` (time, pol, y, x) or ``index``
+        (time, index, y, x), float32 with NaN for missing; ``quality`` uint8 (time, y, x), codes of
+        ``sensor.QUALITY``.
+
+    Raises:
+        ConfigError: An argument is wrong, or the passes differ in quantity.
+        GridError: The grid for quality is not made of the same pixels.
+        SceneError: A file cannot be used, and ``on_error`` is ``raise``.
+        NetworkError: A server does not answer, and ``on_error`` is ``raise``.
+    """
+    quantity = _quantity(passes, resampling, on_error)
+    outer, inner = _grids(geobox, quality)
+    job = _Reading(
+        geobox=geobox,
+        outer=outer,
+        inner=inner,
+        bands=tuple(bands),
+        masks=quality is not False,
+        resampling=resampling,
+        skip=on_error == "skip",
+        reader=reader or TileReader(held_bytes=0),
+    )
+    values = np.full((len(passes), len(bands), *outer.shape), np.nan, np.float32)
+    codes = np.zeros((len(passes), *outer.shape), np.uint8)
+    job.run(passes, values, codes)
+    if reader is None:
+        job.reader.close()
+    return _dataset(passes, job, quantity, {"values": values, "quality": codes})
+
+
+def needed(
+    passes: Sequence[Pass],
+    geobox: GeoBox,
+    *,
+    bands: Sequence[str],
+    quality: bool = True,
+    resampling: Method = "bilinear",
+    reader: TileReader | None = None,
+) -> Needed:
+    """Say what reading will cost, from headers alone.
+
+    Args:
+        passes: Dates.
+        geobox: The grid.
+        bands: Bands by common name.
+        quality: Whether quality layers are read.
+        resampling: As in :func:`read`.
+        reader: Open files and headers.
+
+    Raises:
+        SceneError: A file cannot be opened.
+        NetworkError: A server does not answer.
+    """
+    reader = reader or TileReader()
+    total = Needed()
+    for scene in (scene for group in passes for scene in group.scenes if _touches(scene, geobox)):
+        files = [
+            (Raster(href=file.href, variable=file.variable), file.index, resampling)
+            for file in (_file(scene, band) for band in bands)
+        ]
+        if quality and scene.quality:
+            layer = scene.quality
+            files.append((Raster(href=layer.href, variable=layer.variable), layer.index, "nearest"))
+        for raster, index, method in files:
+            found = place(reader, raster, geobox, method)
+            if found:
+                total += _cost(found, reader.header(raster, found.level), index)
+    return total
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """One call of :func:`read`."""
+
+    geobox: GeoBox
+    outer: GeoBox
+    inner: tuple[slice, slice]
+    bands: tuple[str, ...]
+    masks: bool
+    resampling: Method
+    skip: bool
+    reader: TileReader
+    errors: list[dict[str, str]] = field(default_factory=list)
+    lock: Any = field(default_factory=threading.Lock)
+
+    def run(self, passes: Sequence[Pass], values: NDArray[np.float32], codes: NDArray[np.uint8]) -> None:
+        """Read the first scene of every date straight into the cube, bands side by side; then fuse the others."""
+        chosen = [[scene for scene in group.scenes if _touches(scene, self.outer)] for group in passes]
+        looks = [
+            _Look(scene=scenes[0], values=values[number], codes=codes[number])
+            for number, scenes in enumerate(chosen)
+            if scenes
+        ]
+        tasks = [task for look in looks for task in self.tasks(look)]
+        self.map(lambda task: task(), tasks)
+        self.map(self.finish, looks)
+        rest = [(values[k], codes[k], scenes[1:]) for k, scenes in enumerate(chosen) if scenes[1:]]
+        self.map(self.fuse, rest)
+        self.errors.sort(key=lambda record: (record["item"], record["where"]))
+
+    def map(self, work: Callable[[Any], None], items: Sequence[Any]) -> None:
+        """Do all items, on the reader's threads; the first failure is raised."""
+        if self.reader.threads == 1 or len(items) < 2:
+            for item in items:
+                work(item)
+            return
+        with ThreadPoolExecutor(self.reader.threads, thread_name_prefix="read") as pool:
+            futures = [pool.submit(work, item) for item in items]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def fuse(self, item: tuple[NDArray[np.float32], NDArray[np.uint8], Sequence[Scene]]) -> None:
+        """Add the later scenes of a date."""
+        values, codes, scenes = item
+        for scene in scenes:
+            look = _Look(scene=scene, values=np.full_like(values, np.nan), codes=np.zeros_like(codes))
+            for task in self.tasks(look):
+                task()
+            self.finish(look)
+            merge(values, codes, look.values, look.codes)
+
+    def tasks(self, look: _Look) -> list[Callable[[], None]]:
+        """What has to be read of a scene: its quality, and its bands file by file."""
+        groups: dict[Raster, list[tuple[int, BandFile]]] = {}
+        for number, band in enumerate(self.bands):
+            file = _file(look.scene, band)
+            groups.setdefault(Raster(href=file.href, variable=file.variable), []).append((number, file))
+        made = [
+            self.guard(look, raster, partial(self.read_bands, look, raster, files))
+            for raster, files in groups.items()
+        ]
+        layer = look.scene.quality if self.masks else None
+        if layer:
+            raster = Raster(href=layer.href, variable=layer.variable)
+            made.append(self.guard(look, raster, partial(self.read_quality, look, raster)))
+        return made
+
+    def guard(self, look: _Look, raster: Raster, work: Callable[[], None]) -> Callable[[], None]:
+        """Turn a failure into a record, where failures are to be skipped."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except (SceneError, NetworkError) as error:
+                if not self.skip:
+                    raise
+                with self.lock:
+                    look.failed.append(raster.href)
+                    record = {"item": look.scene.id, "where": str(error.where), "error": error.message}
+                    self.errors.append(record)
+
+        return guarded
+
+    def read_bands(self, look: _Look, raster: Raster, files: Sequence[tuple[int, BandFile]]) -> None:
+        """Read the bands that one file holds."""
+        header = self.reader.header(raster)
+        look.agree(header, raster)
+        found = place(self.reader, raster, self.geobox, self.resampling)
+        if found is None:
+            return
+        indexes = [file.index for _, file in files]
+        pixels = self.reader.read(raster, indexes, found.rows, found.cols, level=found.level)
+        for (number, file), layer in zip(files, pixels, strict=True):
+            nodata = header.nodata[file.index - 1] if file.nodata is None else file.nodata
+            stored = Stored(nodata=nodata, scale=file.scale, offset=file.offset)
+            out = look.values[number][self.inner][found.at]
+            if found.warp is None:
+                copy(layer, stored=stored, out=out)
+            else:
+                patch = Patch(pixels=layer, origin=(found.rows.start, found.cols.start))
+                gather(patch, found.warp, method=self.resampling, stored=stored, out=out)
+
+    def read_quality(self, look: _Look, raster: Raster) -> None:
+        """Read a quality layer and decode it."""
+        layer = look.scene.quality
+        if layer is None:
+            return
+        look.agree(self.reader.header(raster), raster)
+        found = place(self.reader, raster, self.outer, "nearest")
+        if found is None:
+            return
+        pixels = self.reader.read(raster, [layer.index], found.rows, found.cols)[0]
+        decoded = decode_quality(pixels, layer.rule)
+        if found.warp is None:
+            look.codes[found.at] = decoded
+        else:
+            patch = Patch(pixels=decoded, origin=(found.rows.start, found.cols.start))
+            look.codes[...] = gather_codes(patch, found.warp, fill=QUALITY["nodata"])
+
+    def finish(self, look: _Look) -> None:
+        """Make bands and quality of a scene agree; a scene that failed is gone."""
+        if look.failed:
+            look.values[...] = np.nan
+            look.codes[...] = QUALITY["nodata"]
+            return
+        codes = look.codes[self.inner]
+        if not (self.masks and look.scene.quality):
+            codes[...] = QUALITY["clear"]
+        if self.bands:
+            settle(look.values[(slice(None), *self.inner)], codes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """One scene of one date, while it is read."""
+
+    scene: Scene
+    values: NDArray[np.float32]
+    codes: NDArray[np.uint8]
+    failed: list[str] = field(default_factory=list)
+    grids: list[tuple[Header, Raster]] = field(default_factory=list)
+
+    def agree(self, header: Header, raster: Raster) -> None:
+        """Refuse a scene whose files are in different reference systems."""
+        self.grids.append((header, raster))
+        first, other = self.grids[0]
+        if first.crs != header.crs:
+            raise SceneError(
+                f"files of scene {self.scene.id} are in different coordinate reference systems",
+                where=raster.href,
+                got=f"{_short(header)} here, {_short(first)} in {other.href}",
+                hint="one of them is mislabelled or of another scene: warp it to the others' system, or leave it out",
+            )
+
+
+def _short(header: Header) -> str:
+    return f"EPSG:{header.crs.epsg}" if header.crs.epsg else str(header.crs)[:60]
+
+
+def _quantity(passes: Sequence[Pass], resampling: str, on_error: str) -> str:
+    """Check arguments; the quantity of all passes."""
+    for name, value, allowed in (
+        ("resampling", resampling, get_args(Method)),
+        ("on_error", on_error, get_args(OnError)),
+    ):
+        if value not in allowed:
+            raise ConfigError(f"unknown {name} {value!r}", hint=did_you_mean(str(value), allowed))
+    found = sorted({scene.quantity for group in passes for scene in group.scenes})
+    if len(found) > 1:
+        raise ConfigError(
+            "scenes of different quantities cannot share a cube",
+            got=found,
+            hint='make one product per source, or a `kind = "stack"` of both',
+        )
+    return found[0] if found else "reflectance"
+
+
+def _grids(geobox: GeoBox, quality: bool | GeoBox) -> tuple[GeoBox, tuple[slice, slice]]:  # noqa: FBT001 - see read
+    """The cube's grid, and where the bands' grid lies in it."""
+    if isinstance(quality, bool):
+        return geobox, (slice(0, geobox.shape[0]), slice(0, geobox.shape[1]))
+    x, y = ~quality.affine @ (geobox.affine.c, geobox.affine.f)
+    left, top = round(x), round(y)
+    inner = (slice(top, top + geobox.shape[0]), slice(left, left + geobox.shape[1]))
+    fits = min(left, top) >= 0 and inner[0].stop <= quality.shape[0] and inner[1].stop <= quality.shape[1]
+    if not fits or quality.crs != geobox.crs or not quality[inner].affine.almost_equals(geobox.affine, 1e-3):
+        raise GridError(
+            "the grid for quality must contain the grid for bands, pixel on pixel",
+            got=f"{quality.shape} px around {geobox.shape} px",
+            hint="use `block.geobox(whole, halo=...)`",
+        )
+    return quality, inner
+
+
+def _file(scene: Scene, band: str) -> BandFile:
+    if band not in scene.bands:
+        raise SceneError(f"scene {scene.id} has no band {band!r}", hint=did_you_mean(band, scene.bands))
+    return scene.bands[band]
+
+
+def _touches(scene: Scene, geobox: GeoBox) -> bool:
+    """Whether a scene may touch a grid, by its footprint: no file is opened for scenes that cannot."""
+    from shapely.geometry import box, shape
+
+    if scene.footprint is None or geobox.crs is None:
+        return True
+    around = geobox.extent.to_crs("EPSG:4326", resolution=float("inf")).boundingbox
+    if not np.isfinite(around.bbox).all() or around.range_x[1] - around.range_x[0] > 180:
+        return True
+    margin = 0.1
+    outline = shape(dict(scene.footprint))
+    left, bottom, right, top = around.bbox
+    return any(
+        outline.intersects(box(left - margin + turn, bottom - margin, right + margin + turn, top + margin))
+        for turn in (-360.0, 0.0, 360.0)
+    )
+
+
+def _cost(found: Placement, header: Header, index: int) -> Needed:
+    size = np.dtype(header.dtypes[index - 1]).itemsize
+    counts, spans, used = [], [], []
+    for part, side, length in zip((found.rows, found.cols), header.tile, header.shape, strict=True):
+        first, last = part.start // side, -(-part.stop // side)
+        counts.append(last - first)
+        spans.append(min(last * side, length) - first * side)
+        used.append(part.stop - part.start)
+    return Needed(
+        bytes_decoded=spans[0] * spans[1] * size,
+        bytes_needed=used[0] * used[1] * size,
+        tiles=counts[0] * counts[1],
+    )
+
+
+def _dataset(
+    passes: Sequence[Pass], job: _Reading, quantity: str, arrays: Mapping[str, NDArray[Any]]
+) -> xr.Dataset:
+    """Put arrays and what is known of every date together."""
+    from odc.geo.xr import xr_coords
+
+    def strings(items: Sequence[str]) -> NDArray[Any]:
+        return np.array(list(items), dtype=object)
+
+    firsts = [group.scenes[0] for group in passes]
+    times = [np.datetime64(group.time.replace(tzinfo=None), "ns") for group in passes]
+    per_time: dict[str, NDArray[Any]] = {
+        "sensor": strings([scene.sensor for scene in firsts]),
+        "platform": strings([scene.platform for scene in firsts]),
+        "orbit_state": strings([scene.orbit_state for scene in firsts]),
+        "relative_orbit": np.array([scene.relative_orbit for scene in firsts], np.int32),
+        "item_ids": strings([group.item_ids for group in passes]),
+    }
+    for angle in ANGLES:
+        known = [[s.angles[angle] for s in group.scenes if angle in s.angles] for group in passes]
+        if any(known):
+            per_time[angle] = np.array([found[0] if found else np.nan for found in known], np.float32)
+    band_dim = BAND_DIM.get(quantity, "band")
+    cube = xr.Dataset(
+        {quantity: (("time", band_dim, "y", "x"), arrays["values"], {"grid_mapping": "spatial_ref"})},
+        coords={
+            "time": np.array(times, "datetime64[ns]"),
+            band_dim: strings(job.bands),
+            **xr_coords(job.outer, always_yx=True),
+            **{name: ("time", values) for name, values in per_time.items()},
+        },
+    )
+    if job.masks:
+        flags = {
+            "flag_values": list(QUALITY.values()),
+            "flag_meanings": " ".join(QUALITY),
+            "long_name": "quality",
+        }
+        cube["quality"] = (("time", "y", "x"), arrays["quality"], {**flags, "grid_mapping": "spatial_ref"})
+    if job.errors:
+        cube.attrs["read_errors"] = job.errors
+    return cube

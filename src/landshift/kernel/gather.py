@@ -1,0 +1,321 @@
+"""The inner loops of resampling: gather source pixels at fixed-point coordinates.
+
+Every loop takes the source window, the target's coordinates (int32, units of 2^-14 px, 0 at the centre of the
+origin's pixel), a frame and a code. The frame holds, in int64: the window's first row and column relative to the
+coordinates' origin; the lowest and one past the highest valid coordinate, rows then columns; the row and
+column of the first pixel inside its cell. The code holds nodata (NaN: none), scale and offset, in float64.
+Missing source pixels are left out and the remaining weights renormalised, as GDAL's warper does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["BITS", "CELL", "HALF", "ONE", "OUTSIDE", "WIDE"]
+
+BITS: Final = 14
+ONE: Final = 1 << BITS
+HALF: Final = ONE >> 1
+MASK: Final = ONE - 1
+INVERSE: Final = 1.0 / ONE
+CELL: Final = 32
+OUTSIDE: Final = -(2**31)
+WIDE: Final = 1.05
+"""From this many source pixels per target pixel on, bilinear and cubic kernels are widened against aliasing."""
+
+Array = NDArray[Any]
+
+
+@njit(cache=True, nogil=True)
+def spread(nodes_y: Array, nodes_x: Array, shape: Any, phase: Any, origin: Any) -> Any:
+    """Interpolate coordinates at cell corners to all pixel centres.
+
+    Args:
+        nodes_y: float64 (cell_y + 1, cell_x + 1) source rows at the corners of cells.
+        nodes_x: float64 the same for columns.
+        shape: Rows and columns of the target.
+        phase: Row and column of the first pixel inside its cell.
+        origin: Source row and column that count as 0.
+
+    Returns:
+        Two int32 arrays (y, x): rows and columns.
+    """
+    rows = np.empty(shape, np.int32)
+    cols = np.empty(shape, np.int32)
+    for i in range(shape[0]):
+        cell_y, in_y = divmod(i + phase[0], CELL)
+        v = (in_y + 0.5) / CELL
+        for j in range(shape[1]):
+            cell_x, in_x = divmod(j + phase[1], CELL)
+            u = (in_x + 0.5) / CELL
+            rows[i, j] = _fixed(_blend(nodes_y, cell_y, cell_x, v, u), origin[0])
+            cols[i, j] = _fixed(_blend(nodes_x, cell_y, cell_x, v, u), origin[1])
+    return rows, cols
+
+
+@njit(cache=True, nogil=True)
+def place(found: Array, origin: int) -> Array:
+    """Turn exact source coordinates (float64, any length) into fixed point."""
+    fixed = np.empty(found.size, np.int32)
+    for i in range(found.size):
+        fixed[i] = _fixed(found[i], origin)
+    return fixed
+
+
+@njit(cache=True, nogil=True)
+def bound(rows: Array, cols: Array, limits: Array) -> Any:
+    """First and last row, first and last column of the coordinates inside ``limits`` (fixed point).
+
+    Returns:
+        Four integers, whole pixels relative to the origin; the first exceeds the second where there is none.
+    """
+    top, bottom, left, right = 2**31, OUTSIDE, 2**31, OUTSIDE
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            r, c = rows[i, j], cols[i, j]
+            if limits[0] <= r < limits[1] and limits[2] <= c < limits[3]:
+                top, bottom = min(top, r), max(bottom, r)
+                left, right = min(left, c), max(right, c)
+    return top >> BITS, (bottom >> BITS) + 1, left >> BITS, (right >> BITS) + 1
+
+
+@njit(cache=True, nogil=True)
+def shift(fixed: Array, by: Array) -> Array:
+    """Add a shift in source pixels (float64, same shape) to fixed-point coordinates."""
+    out = np.empty(fixed.shape, np.int32)
+    for i in range(fixed.shape[0]):
+        for j in range(fixed.shape[1]):
+            moved = fixed[i, j] + np.floor(by[i, j] * ONE + 0.5)
+            known = fixed[i, j] != OUTSIDE and OUTSIDE < moved < 2**31
+            out[i, j] = np.int32(moved) if known else np.int32(OUTSIDE)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def scaled(source: Array, code: Array, out: Array) -> None:
+    """Copy pixels that need no resampling; missing ones become NaN."""
+    nodata, scale, offset = code[0], code[1], code[2]
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            value = source[i, j]
+            missing = value == nodata or value != value  # noqa: PLR0124 - NaN differs from itself
+            out[i, j] = np.nan if missing else value * scale + offset
+
+
+@njit(cache=True, nogil=True)
+def pick(source: Array, rows: Array, cols: Array, frame: Array, out: Array) -> None:
+    """Copy the nearest pixel's stored number; pixels outside the source keep what ``out`` holds."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            rv, cv = rows[i, j], cols[i, j]
+            if frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]:
+                out[i, j] = source[((rv + HALF) >> BITS) - frame[0], ((cv + HALF) >> BITS) - frame[1]]
+
+
+@njit(cache=True, nogil=True)
+def nearest(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> None:
+    """Gather the nearest pixel."""
+    nodata, scale, offset = code[0], code[1], code[2]
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            rv, cv = rows[i, j], cols[i, j]
+            out[i, j] = np.nan
+            if frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]:
+                value = source[((rv + HALF) >> BITS) - frame[0], ((cv + HALF) >> BITS) - frame[1]]
+                if value != nodata:
+                    out[i, j] = value * scale + offset
+
+
+@njit(cache=True, nogil=True)
+def bilinear(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> None:
+    """Interpolate between the four pixels around."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = _bilinear(source, rows[i, j], cols[i, j], frame, code)
+
+
+@njit(cache=True, nogil=True)
+def cubic(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> None:
+    """Interpolate between sixteen pixels (Keys 1981, a = -1/2); bilinear where one of them is missing."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = _cubic(source, rows[i, j], cols[i, j], frame, code)
+
+
+@njit(cache=True, nogil=True)
+def wide(
+    source: Array, rows: Array, cols: Array, frame: Array, code: Array, steps: Array, out: Array
+) -> None:
+    """Interpolate with a kernel as wide as the target pixel, where that is larger than a source pixel.
+
+    ``frame[8]`` tells the kernel: 0 bilinear, 1 cubic.
+    """
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            step = steps[(i + frame[6]) // CELL, (j + frame[7]) // CELL]
+            if max(step[0], step[1]) > WIDE:
+                out[i, j] = _wide(source, rows[i, j], cols[i, j], frame, code, step)
+            elif frame[8]:
+                out[i, j] = _cubic(source, rows[i, j], cols[i, j], frame, code)
+            else:
+                out[i, j] = _bilinear(source, rows[i, j], cols[i, j], frame, code)
+
+
+@njit(cache=True, nogil=True)
+def average(
+    source: Array, rows: Array, cols: Array, frame: Array, code: Array, steps: Array, out: Array
+) -> None:
+    """Mean over the source area of a target pixel, source pixels weighted by the part that is covered."""
+    height, width = source.shape
+    nodata, scale, offset = code[0], code[1], code[2]
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = np.nan
+            if rows[i, j] == OUTSIDE or cols[i, j] == OUTSIDE:
+                continue
+            step = steps[(i + frame[6]) // CELL, (j + frame[7]) // CELL]
+            y = rows[i, j] * INVERSE + 0.5 - frame[0]
+            x = cols[i, j] * INVERSE + 0.5 - frame[1]
+            top, bottom = max(y - 0.5 * step[0], 0.0), min(y + 0.5 * step[0], height)
+            left, right = max(x - 0.5 * step[1], 0.0), min(x + 0.5 * step[1], width)
+            total, weight = 0.0, 0.0
+            for r in range(int(top), int(np.ceil(bottom))):
+                part_y = min(bottom, r + 1.0) - max(top, r)
+                for c in range(int(left), int(np.ceil(right))):
+                    value = source[r, c]
+                    if value != nodata and value == value:  # noqa: PLR0124 - NaN differs from itself
+                        part = part_y * (min(right, c + 1.0) - max(left, c))
+                        total += part * value
+                        weight += part
+            if weight > 1e-6:
+                out[i, j] = total / weight * scale + offset
+
+
+@njit(inline="always")
+def _blend(nodes: Array, cell_y: int, cell_x: int, v: float, u: float) -> float:
+    upper = nodes[cell_y, cell_x] * (1 - u) + nodes[cell_y, cell_x + 1] * u
+    lower = nodes[cell_y + 1, cell_x] * (1 - u) + nodes[cell_y + 1, cell_x + 1] * u
+    blended: float = upper * (1 - v) + lower * v
+    return blended
+
+
+@njit(inline="always")
+def _fixed(found: float, origin: int) -> Any:
+    """Fixed point of a coordinate counted from pixel edges; rounding comes before the origin is taken off."""
+    value = np.floor((found - 0.5) * ONE + 0.5) - origin * ONE
+    return np.int32(value) if OUTSIDE < value < 2**31 else np.int32(OUTSIDE)
+
+
+@njit(inline="always")
+def _missing(value: Any, nodata: float) -> bool:
+    return bool(value == nodata or value != value)  # noqa: PLR0124 - NaN differs from itself
+
+
+@njit(inline="always")
+def _bilinear(source: Array, rv: int, cv: int, frame: Array, code: Array) -> float:
+    r = (rv >> BITS) - frame[0]
+    c = (cv >> BITS) - frame[1]
+    if 0 <= r < source.shape[0] - 1 and 0 <= c < source.shape[1] - 1:
+        a, b = source[r, c], source[r, c + 1]
+        d, e = source[r + 1, c], source[r + 1, c + 1]
+        nodata = code[0]
+        if not (_missing(a, nodata) or _missing(b, nodata) or _missing(d, nodata) or _missing(e, nodata)):
+            u, v = (cv & MASK) * INVERSE, (rv & MASK) * INVERSE
+            upper = a * (1.0 - u) + b * u
+            lower = d * (1.0 - u) + e * u
+            value: float = (upper * (1.0 - v) + lower * v) * code[1] + code[2]
+            return value
+    return _bilinear_some(source, rv, cv, frame, code)
+
+
+@njit(cache=True, nogil=True)
+def _bilinear_some(source: Array, rv: int, cv: int, frame: Array, code: Array) -> float:
+    """Bilinear over those of the four pixels that exist."""
+    if not (frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]):
+        return np.nan
+    row, col = (rv >> BITS) - frame[0], (cv >> BITS) - frame[1]
+    u, v = (cv & MASK) * INVERSE, (rv & MASK) * INVERSE
+    total, weight = 0.0, 0.0
+    for k in range(2):
+        for m in range(2):
+            r, c = row + k, col + m
+            if 0 <= r < source.shape[0] and 0 <= c < source.shape[1]:
+                part = (v if k else 1.0 - v) * (u if m else 1.0 - u)
+                if not _missing(source[r, c], code[0]):
+                    total += part * source[r, c]
+                    weight += part
+    return total / weight * code[1] + code[2] if weight > 1e-5 else np.nan
+
+
+@njit(inline="always")
+def _keys(t: float) -> tuple[float, float, float, float]:
+    """Weights of Keys' cubic convolution at fraction ``t`` for the pixels at -1, 0, 1, 2."""
+    t2, t3 = t * t, t * t * t
+    return (
+        -0.5 * t3 + t2 - 0.5 * t,
+        1.5 * t3 - 2.5 * t2 + 1.0,
+        -1.5 * t3 + 2.0 * t2 + 0.5 * t,
+        0.5 * t3 - 0.5 * t2,
+    )
+
+
+@njit(inline="always")
+def _cubic(source: Array, rv: int, cv: int, frame: Array, code: Array) -> float:
+    r = (rv >> BITS) - frame[0]
+    c = (cv >> BITS) - frame[1]
+    if 1 <= r < source.shape[0] - 2 and 1 <= c < source.shape[1] - 2:
+        wx = _keys((cv & MASK) * INVERSE)
+        wy = _keys((rv & MASK) * INVERSE)
+        total, complete = 0.0, True
+        for k in range(4):
+            line = 0.0
+            for m in range(4):
+                value = source[r - 1 + k, c - 1 + m]
+                complete &= not _missing(value, code[0])
+                line += wx[m] * value
+            total += wy[k] * line
+        if complete:
+            return float(total * code[1] + code[2])
+    return _bilinear(source, rv, cv, frame, code)
+
+
+@njit(inline="always")
+def _weight(t: float, cubic: int) -> float:
+    """Kernel at distance ``t``: triangle, or Keys' cubic convolution."""
+    t = abs(t)
+    if not cubic:
+        return max(1.0 - t, 0.0)
+    if t < 1.0:
+        return (1.5 * t - 2.5) * t * t + 1.0
+    return ((-0.5 * t + 2.5) * t - 4.0) * t + 2.0 if t < 2.0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _wide(source: Array, rv: int, cv: int, frame: Array, code: Array, step: Array) -> float:
+    if not (frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]):
+        return np.nan
+    sy, sx = max(1.0, step[0]), max(1.0, step[1])
+    y, x = rv * INVERSE - frame[0], cv * INVERSE - frame[1]
+    reach = 2.0 if frame[8] else 1.0
+    top, bottom = (
+        max(int(np.ceil(y - reach * sy)), 0),
+        min(int(np.floor(y + reach * sy)), source.shape[0] - 1),
+    )
+    left, right = (
+        max(int(np.ceil(x - reach * sx)), 0),
+        min(int(np.floor(x + reach * sx)), source.shape[1] - 1),
+    )
+    total, weight = 0.0, 0.0
+    for r in range(top, bottom + 1):
+        wy = _weight((r - y) / sy, frame[8])
+        for c in range(left, right + 1):
+            value = source[r, c]
+            if not _missing(value, code[0]):
+                part = wy * _weight((c - x) / sx, frame[8])
+                total += part * value
+                weight += part
+    return total / weight * code[1] + code[2] if weight > 1e-5 else np.nan
