@@ -1,0 +1,282 @@
+"""Figures that say how good it is: clear looks, hold-out errors, training, confusion, accuracy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from landshift.show.figures_style import (
+    ACCENT,
+    FAINT,
+    GRID,
+    INK,
+    MUTED,
+    SERIES,
+    WARM,
+    canvas,
+    legible,
+    number,
+    quiet,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.patches import Rectangle
+    from numpy.typing import NDArray
+
+__all__ = ["draw_accuracy", "draw_clear", "draw_confusion", "draw_history", "draw_holdout"]
+
+OVERALL: Final = "overall"
+"""The class name of a row that sums all classes up."""
+
+_MARKS: Final = {"interpolate": ("o", ACCENT), "nearest": ("D", FAINT), "mean": ("s", WARM)}
+_SPARE: Final = (("^", SERIES[2]), ("v", SERIES[3]), ("P", SERIES[4]), ("X", SERIES[5]))
+
+
+def draw_clear(frame: pd.DataFrame) -> Figure:
+    """The clear share of every date, one row for each product and source."""
+    import matplotlib.dates as mdates
+    import pandas as pd
+
+    keys = [name for name in ("product", "source") if name in frame.columns]
+    groups = list(frame.groupby(keys, sort=False)) if keys else [(("",), frame)]
+    mean, times = frame.clear_share.mean(), pd.to_datetime(frame.time)
+    title = f"{mean:.0%} of the ground was seen clearly on an average date"
+    about = f"Clear share of each of {len(frame)} dates, with the monthly mean as a line."
+    figure, body = canvas(0.45 + 1.15 * len(groups), title=title, subtitle=about)
+    axes = body.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, (names, group) in zip(axes, groups, strict=True):
+        when, share = pd.to_datetime(group.time), 100 * group.clear_share.to_numpy()
+        ax.vlines(when, 0, share, color=ACCENT, lw=0.8, alpha=0.28)
+        ax.scatter(when, share, s=7, color=ACCENT, lw=0, zorder=3)
+        monthly = pd.Series(share, index=pd.DatetimeIndex(when)).resample("MS").mean().dropna()
+        ax.plot(monthly.index.shift(14, freq="D"), monthly, color=WARM, lw=1.3)
+        ax.set(ylim=(0, 104), yticks=[0, 50, 100])
+        ax.yaxis.set_major_formatter("{x:.0f}%")
+        label = " · ".join(dict.fromkeys(str(name) for name in names if str(name)))
+        ax.set_title(f"{label}  {len(group)} dates" if label else f"{len(group)} dates")
+        quiet(ax, grid="y")
+    span = times.max() - times.min()
+    axes[-1].set_xlim(times.min() - span * 0.01, times.max() + span * 0.01)
+    locator = mdates.AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call] # untyped there
+    axes[-1].xaxis.set_major_locator(locator)
+    axes[-1].xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call] # as above
+    return figure
+
+
+def draw_holdout(frame: pd.DataFrame) -> Figure:
+    """Error of held-out looks: bands downwards, one mark for each method."""
+    products = list(dict.fromkeys(frame["product"]))
+    methods = list(dict.fromkeys(frame["method"]))
+    bands = list(dict.fromkeys(frame["band"]))
+    figure, body = canvas(
+        0.75 + 0.27 * len(bands),
+        title=_holdout_title(frame),
+        subtitle="Root mean square error of clear looks"
+        " that were hidden and then predicted from the remaining ones, in the units of the band.",
+    )
+    axes = body.subplots(1, len(products), sharey=True, squeeze=False)[0]
+    at = {band: place for place, band in enumerate(reversed(bands))}
+    spare = iter(_SPARE)
+    marks = {method: _MARKS[method] if method in _MARKS else next(spare) for method in methods}
+    for ax, product in zip(axes, products, strict=True):
+        chosen = frame[frame["product"] == product]
+        for band, rows in chosen.groupby("band"):
+            ax.plot([rows.rmse.min(), rows.rmse.max()], [at[str(band)]] * 2, color=GRID, lw=2.2, zorder=1)
+        for method in methods:
+            rows, (mark, colour) = chosen[chosen["method"] == method], marks[method]
+            size = 46 if method == methods[0] else 28
+            ax.scatter(rows.rmse, [at[band] for band in rows.band], marker=mark, s=size, color=colour,
+                       lw=0.8, edgecolor="white", zorder=3, label=method)  # fmt: skip
+        ax.set(yticks=list(at.values()), xlim=(0, frame.rmse.max() * 1.06))
+        ax.set_yticklabels([*at], color=INK)
+        ax.set_title(product if len(products) > 1 else "")
+        quiet(ax, grid="x")
+    _legend_below(axes[0], body, columns=len(methods))
+    return figure
+
+
+def draw_history(frame: pd.DataFrame) -> Figure:
+    """Loss and mean IoU by epoch, training beside validation, for every model that has epochs."""
+    models = list(dict.fromkeys(frame["model"]))
+    metrics = [name for name in ("loss", "miou") if name in frame.columns and frame[name].notna().any()]
+    names = {"loss": "Loss", "miou": "Mean IoU"}
+    best, model, epoch = _best(frame, metrics)
+    title = f"{model} was best after {epoch} epochs" + (f", with a mean IoU of {best:.2f}" if best else "")
+    figure, body = canvas(
+        2.25 * len(models),
+        title=title,
+        subtitle="Each epoch on training and on validation patches; the"
+        " ring marks the epoch whose weights are kept.",
+    )
+    grid = body.subplots(len(models), len(metrics), squeeze=False)
+    for row, name in zip(grid, models, strict=True):
+        for ax, metric in zip(row, metrics, strict=True):
+            _curves(ax, frame[frame["model"] == name], metric, metrics)
+            label = names[metric] + (f" · {name}" if len(models) > 1 else "")
+            ax.set(title=label, xlabel="epoch")
+    return figure
+
+
+def draw_confusion(frame: pd.DataFrame, *, model: str) -> Figure:
+    """The confusion matrix of one model as shares of the reference."""
+    classes = list(dict.fromkeys([*frame.reference, *frame.predicted]))
+    table = frame.pivot_table(index="reference", columns="predicted", values="pixels", aggfunc="sum")
+    counts = table.reindex(index=classes, columns=classes, fill_value=0).fillna(0).to_numpy(dtype=float)
+    rows, columns, total = counts.sum(1), counts.sum(0), counts.sum()
+    right = np.trace(counts) / total if total else 0.0
+    figure, body = canvas(
+        1.35 + 0.36 * len(classes),
+        title=f"{model} maps {right:.0%} of the test pixels as the reference does",
+        subtitle="Share of each reference class (row) that was mapped as each class (column), per cent. The"
+        " diagonal is right. Dark means much.",
+    )
+    ax = body.subplots()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(rows[:, None] > 0, counts / rows[:, None], np.nan)
+        users = np.where(columns > 0, np.diag(counts) / columns, np.nan)
+    _matrix_cells(ax, share)
+    ax.set(xticks=range(len(classes)), yticks=range(len(classes)), ylabel="reference")
+    ax.set_xticklabels(_wrapped(classes), color=INK)
+    ax.set_yticklabels(classes, color=INK)
+    ax.xaxis.tick_top()
+    ax.set_xlabel("mapped as")
+    ax.xaxis.set_label_position("top")
+    _margins(ax, users, rows)
+    quiet(ax)
+    return figure
+
+
+def draw_accuracy(frame: pd.DataFrame) -> Figure:
+    """F1 of every class on test areas, one mark for each model."""
+    fold = "test" if "test" in set(frame["fold"]) else frame["fold"].iloc[-1]
+    chosen = frame[frame["fold"] == fold]
+    models = list(dict.fromkeys(chosen["model"]))
+    classes = [name for name in dict.fromkeys(chosen["class"]) if not _summed(name)]
+    figure, body = canvas(
+        0.75 + 0.27 * len(classes),
+        title=_accuracy_title(chosen, models),
+        subtitle=f"F1 score of each class on {fold} areas (0 = never right, 1 = always); n = reference pixels.",
+    )
+    ax = body.subplots()
+    at = {name: place for place, name in enumerate(reversed(classes))}
+    rows = chosen[chosen["class"].isin(classes)]
+    for name, group in rows.groupby("class"):
+        ax.plot([group.f1.min(), group.f1.max()], [at[str(name)]] * 2, color=GRID, lw=2.2, zorder=1)
+    for number_of, model in enumerate(models):
+        group = rows[rows["model"] == model]
+        mark = ("o", "D", "s", "^", "v", "P", "X")[number_of % 7]
+        ax.scatter(group.f1, [at[name] for name in group["class"]], s=44 if mark == "o" else 28, marker=mark,
+                   color=SERIES[number_of % len(SERIES)], lw=0.8, edgecolor="white", zorder=3, label=model)  # fmt: skip
+    support = rows.groupby("class")["support"].max()
+    ax.set(yticks=list(at.values()), xlim=(-0.02, 1.02))
+    ax.set_yticklabels([f"{name}  n {number(support[name])}" for name in at], color=INK)
+    quiet(ax, grid="x")
+    _legend_below(ax, body, columns=len(models))
+    return figure
+
+
+def _holdout_title(frame: pd.DataFrame) -> str:
+    mean = frame.groupby("method")["rmse"].mean()
+    if "interpolate" not in mean or len(mean) < 2:
+        return f"Hidden looks are predicted to {mean.min():.3f} on average"
+    ratio = mean["interpolate"] / mean.drop("interpolate").min()
+    other = mean.drop("interpolate").idxmin()
+    if ratio < 1:
+        return f"Interpolation is {1 - ratio:.0%} closer to hidden looks than the {other} look"
+    return f"Interpolation is no closer to hidden looks than the {other} look"
+
+
+def _best(frame: pd.DataFrame, metrics: list[str]) -> tuple[float | None, str, int]:
+    """Best validation score, its model and its epoch."""
+    checked = frame[frame["split"] != "train"]
+    rows = checked if len(checked) else frame
+    at = rows["miou"].to_numpy().argmax() if "miou" in metrics else rows["loss"].to_numpy().argmin()
+    row = rows.iloc[int(at)]
+    return (float(row.miou) if "miou" in metrics else None), str(row.model), int(row.epoch)
+
+
+def _curves(ax: Axes, frame: pd.DataFrame, metric: str, metrics: list[str]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    colours = {"train": FAINT, "val": ACCENT, "validation": ACCENT, "test": WARM}
+    curves = {str(split): rows.sort_values("epoch") for split, rows in frame.groupby("split", sort=False)}
+    for rank, split in enumerate(sorted(curves, key=lambda name: curves[name][metric].iloc[-1])):
+        ordered, colour = curves[split], colours.get(split, WARM)
+        ax.plot(ordered.epoch, ordered[metric], color=colour, lw=1.6)
+        ax.annotate({"val": "validation", "train": "training"}.get(split, split),
+                    (ordered.epoch.iloc[-1], ordered[metric].iloc[-1]), xytext=(7, 5 if rank else -5),
+                    textcoords="offset points", va="center", size=8.5,
+                    color=MUTED if colour == FAINT else colour)  # fmt: skip
+    _, _, epoch = _best(frame, metrics)
+    checked = frame[(frame["split"] != "train") & (frame["epoch"] == epoch)]
+    if len(checked):
+        ax.scatter(checked.epoch, checked[metric], s=42, facecolor="none", edgecolor=ACCENT, lw=1.4, zorder=4)
+    ax.set_xlim(frame.epoch.min() - 0.5, frame.epoch.max() + 0.5)
+    ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    quiet(ax, grid="y")
+
+
+def _matrix_cells(ax: Axes, share: NDArray[np.float64]) -> None:
+    from matplotlib import colormaps
+
+    colours = colormaps["Blues"]
+    size = len(share)
+    for i in range(size):
+        for j in range(size):
+            value = share[i, j]
+            shade = colours(0.03 + 0.87 * value) if np.isfinite(value) else (1, 1, 1, 1)
+            ax.add_patch(_cell(j, i, shade, strong=i == j))
+            text = "–" if not np.isfinite(value) else f"{100 * value:.0f}" if value >= 0.005 else ""
+            ax.text(j, i, text, ha="center", va="center", size=8.5, color=legible(shade),
+                    weight="bold" if i == j else "normal")  # fmt: skip
+    ax.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+
+
+def _cell(x: float, y: float, colour: tuple[float, ...], *, strong: bool) -> Rectangle:
+    from matplotlib.patches import Rectangle
+
+    edge = INK if strong else "white"
+    return Rectangle(
+        (x - 0.48, y - 0.47), 0.96, 0.94, facecolor=colour, edgecolor=edge, lw=0.9 if strong else 0
+    )
+
+
+def _margins(
+    ax: Axes,
+    users: NDArray[np.float64],
+    rows: NDArray[np.float64],
+) -> None:
+    size = len(rows)
+    for j, value in enumerate(users):
+        text = f"{100 * value:.0f}" if np.isfinite(value) else "–"
+        ax.text(j, size - 0.12, text, ha="center", va="center", size=8.5, color=MUTED)
+    ax.text(-0.6, size - 0.12, "of these right", ha="right", va="center", size=8.5, color=MUTED)
+    for i, total in enumerate(rows):
+        ax.text(size - 0.38, i, f"n {number(float(total))}", ha="left", va="center", size=8.5, color=MUTED)
+    ax.set(xlim=(-0.5, size + 0.55), ylim=(size + 0.2, -0.5))
+
+
+def _accuracy_title(frame: pd.DataFrame, models: list[str]) -> str:
+    summed = frame[frame["class"].map(_summed)].set_index("model")["iou"]
+    means = frame.groupby("model")["iou"].mean() if summed.empty else summed[~summed.index.duplicated()]
+    best = str(means.idxmax())
+    others = ", ".join(f"{name} {means[name]:.2f}" for name in models if name != best and name in means)
+    return f"{best} reaches a mean IoU of {means[best]:.2f}" + (f" ({others})" if others else "")
+
+
+def _summed(name: object) -> bool:
+    return str(name).lower() in {OVERALL, "all", "mean", "macro", "weighted"}
+
+
+def _wrapped(names: list[str]) -> list[str]:
+    return [name.replace(" ", "\n", 1) for name in names]
+
+
+def _legend_below(ax: Axes, body: SubFigure, *, columns: int) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    body.legend(handles, labels, loc="outside lower left", ncols=min(columns, 6), handletextpad=0.2)
