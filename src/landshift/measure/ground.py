@@ -119,8 +119,11 @@ def _cells_m2(crs: CRS, edges_deg: NDArray[np.float64], width_deg: float) -> NDA
 def _warn_if_distorted(geobox: GeoBox, crs: CRS) -> None:
     from pyproj import Proj
 
-    west, south, east, north = geobox.geographic_extent.boundingbox
-    factors = Proj(crs.proj).get_factors((west + east) / 2, (south + north) / 2)
+    projection = Proj(crs.proj)
+    rows, cols = geobox.shape
+    affine = geobox.affine
+    x, y = affine.c + affine.a * cols / 2, affine.f + affine.e * rows / 2
+    factors = projection.get_factors(*projection(x, y, inverse=True))
     scale = float(factors.areal_scale)
     if np.isfinite(scale) and abs(scale - 1) > _TOLERANCE:
         warnings.warn(

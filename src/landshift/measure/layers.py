@@ -133,8 +133,8 @@ def first_year(maps: list[NDArray[np.uint8]], value: int) -> NDArray[np.uint8]:
 
 
 def _year_classes(years: tuple[int, ...]) -> tuple[LandClass, ...]:
-    """Colours for years: grey for the start, then yellow (early) to dark blue (late)."""
-    ramp = np.array([[255, 234, 70], [188, 175, 111], [124, 123, 120], [65, 77, 107], [0, 34, 78]])
+    """Colours for years: grey for the start, then light (early) to dark (late)."""
+    ramp = np.array([[254, 202, 141], [251, 135, 97], [211, 67, 110], [130, 38, 129], [43, 17, 94]])  # magma
     stops = np.linspace(0, len(ramp) - 1, max(len(years) - 1, 1))
     colours = np.rint([[np.interp(stop, range(len(ramp)), part) for part in ramp.T] for stop in stops])
     start = LandClass(value=1, name=f"{years[0]} or before", colour="#c9c5bc")
