@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from landshift.errors import ConfigError, did_you_mean
 
 __all__ = [
+    "BAND_DIM",
     "QUALITY",
     "QUALITY_RANK",
     "Band",
@@ -33,6 +34,12 @@ __all__ = [
 ]
 
 QualityRule = Literal["scl", "qa_pixel", "mask", "valid"]
+
+BAND_DIM: Final[Mapping[str, str]] = MappingProxyType(
+    {"reflectance": "band", "backscatter": "pol", "index": "index_name", "data": "band"}
+)
+"""Dimension along which a variable's bands lie. xarray allows no variable with a dimension of its own name,
+so that of ``index`` is ``index_name``: ``cube["index"].sel(index_name="ndvi")``."""
 
 QUALITY: Final[Mapping[str, int]] = MappingProxyType(
     {
