@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
+    from landshift.acquire.tiles import TileReader
+
 __all__ = ["BlockWork", "Job", "masked"]
 
 
@@ -64,6 +66,8 @@ class BlockWork:
     """The hold-out pass."""
     on_error: Literal["raise", "skip"]
     """What to do about a file that cannot be read."""
+    reader: TileReader
+    """Open files and kept tiles, shared by all blocks of a process."""
     tile_px: int
     """Side of the tiles that a block is cut into while it is computed."""
 
@@ -98,7 +102,12 @@ class BlockWork:
         bands = {band for job in jobs if name in job.sources for band in job.bands}
         wanted = tuple(band for band in self.bands[name] if band in bands)
         return masked(
-            self.passes[name], self.geobox, tile, bands=wanted, mask=self.mask, on_error=self.on_error
+            self.passes[name],
+            tile.geobox(self.geobox),
+            bands=wanted,
+            mask=self.mask,
+            reader=self.reader,
+            on_error=self.on_error,
         )
 
     def _product(self, job: Job, cube: xr.Dataset, tile: Block, record: Record) -> xr.Dataset:
@@ -150,21 +159,21 @@ class Record:
 
 def masked(
     passes: tuple[Pass, ...],
-    geobox: GeoBox,
-    tile: Block,
+    own: GeoBox,
     *,
     bands: tuple[str, ...],
     mask: Any,
+    reader: TileReader,
     on_error: Literal["raise", "skip"] = "raise",
 ) -> xr.Dataset:
-    """Read a tile and mask it; the mask sees the halo it needs, the bands are read without one.
+    """Read a tile and mask it: quality with the halo that the mask needs, bands without one.
 
     Args:
         passes: Dates.
-        geobox: The whole grid.
-        tile: The part to read.
+        own: The tile's grid.
         bands: Bands.
         mask: The Mask step, or None for none.
+        reader: Open files and kept tiles.
         on_error: What to do about a file that cannot be read.
 
     Returns:
@@ -172,18 +181,13 @@ def masked(
     """
     from landshift.acquire.read import read
 
-    own = tile.geobox(geobox)
     if mask is None:
-        return read(passes, own, bands=bands, on_error=on_error)
+        return read(passes, own, bands=bands, on_error=on_error, reader=reader)
     metres = abs(own.resolution.x) * (1.0 if own.crs is None or own.crs.projected else 111_320.0)
     halo = math.ceil(max(mask.halo_m.values(), default=0.0) / metres)
-    cube = read(passes, own, bands=bands, on_error=on_error)
-    if halo:
-        around = read(passes, own.pad(halo, halo), bands=(), on_error=on_error)
-        grown = mask.grow(around)["quality"].values[:, halo:-halo, halo:-halo]
-        missing = cube["quality"].values == QUALITY["nodata"]
-        cube["quality"].values[:] = np.where(missing, np.uint8(QUALITY["nodata"]), grown)
-    return mask.hide_pixels(cube)
+    around = own.pad(halo, halo) if halo else True
+    cube = mask(read(passes, own, bands=bands, quality=around, on_error=on_error, reader=reader))
+    return cube.isel(y=slice(halo, -halo), x=slice(halo, -halo)) if halo else cube
 
 
 def _wanted(name: str, jobs: tuple[Job, ...]) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from landshift.acquire.tiles import TileReader
 from landshift.ard.composite import Composite
 from landshift.config import Product, bytes_of
 from landshift.errors import ConfigError
@@ -86,6 +87,7 @@ class Build:
         plan = plan_blocks(context.survey.geobox, geometry=context.survey.outline)
         jobs = [self._job(product, keys[product.name], plan) for product in context.recipe.products]
         self._drop_strangers()
+        workers = executor_of(context).workers
         work = BlockWork(
             geobox=plan.geobox,
             passes=context.survey.passes,
@@ -95,6 +97,7 @@ class Build:
             journal=context.out.hidden / "journal" / "build",
             holdout=holdout.Holdout(share=context.recipe.report.holdout, seed=context.recipe.report.seed),
             on_error=context.recipe.engine.on_error,
+            reader=TileReader(threads=max(1, workers // max(1, len(plan.blocks)))),
             tile_px=self._tile(plan),
         )
         todo = [block for block in plan.blocks if work.todo(block)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe, Source
 from landshift.errors import LandshiftError, NoScenesError, SceneError
 from landshift.pipeline.output import hash_of
@@ -24,19 +25,7 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
     from odc.geo.geom import Geometry
 
-__all__ = ["Skipped", "Survey", "survey"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
-    """A scene that is not used, and why."""
-
-    source: str
-    """Name of the source."""
-    id: str
-    """Id of the item, or name of the file."""
-    reason: str
-    """Why, as a short phrase that can be counted."""
+__all__ = ["Survey", "survey"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +125,7 @@ def _search(
 ) -> tuple[list[pystac.Item], list[Skipped]]:
     """Items of one source, and what it left out itself."""
     from landshift.acquire.simulate import Simulate, write_scenes
-    from landshift.acquire.source import Query, search
+    from landshift.acquire.source import search
 
     begin, end = recipe.time.span
     origin = source.origin
@@ -150,9 +139,10 @@ def _search(
         max_cloud=source.max_cloud,
         base=recipe.base,
         on_error=recipe.engine.on_error,
+        sensor=source.sensor,
     )
     result = search(origin, query)
-    return list(result.items), [Skipped(source=source.name, id=s.id, reason=s.reason) for s in result.skipped]
+    return list(result.items), [replace(left, source=source.name) for left in result.skipped]
 
 
 def _simulated(origin: Any, recipe: Recipe, out: Path, write_scenes: Any) -> Any:
@@ -176,7 +166,7 @@ def _resolve(
     scenes, skipped = [], []
     for item in items:
         if item.geometry is not None and not Geometry(item.geometry, "EPSG:4326").intersects(corner):
-            skipped.append(Skipped(source=source.name, id=item.id, reason="outside the place"))
+            skipped.append(Skipped(source=source.name, id=item.id, reason="outside the place", item=item))
             continue
         try:
             scenes.append(scene_from_item(item, source=source.name, bands=source.bands, sensor=source.sensor))

@@ -1,0 +1,220 @@
+"""Looking ahead: what a recipe would read, write and take. Nothing is run; only headers are read."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from landshift.acquire.query import Query, Skipped
+from landshift.config import Recipe
+from landshift.pipeline.build import Build, memory_of
+from landshift.pipeline.output import Output
+from landshift.pipeline.stages import Context, is_simulated
+from landshift.pipeline.survey import Survey, survey
+from landshift.pipeline.watch import Quiet, Watch
+from landshift.plan import plan_blocks
+
+if TYPE_CHECKING:
+    import pystac
+
+__all__ = ["adopted", "explain", "fetch", "scenes"]
+
+RATE: Final = 25e6
+"""Values per second and core that the whole build does, for the estimate of time; see docs/performance.md."""
+PACKED: Final = 0.6
+"""Bytes on disk per byte of int16 in a store, a usual figure for reflectance."""
+
+
+def explain(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe would do: scenes, bytes, disk, memory and time.
+
+    Args:
+        recipe: The recipe.
+
+    Returns:
+        Facts by name, ready to print.
+
+    Raises:
+        LandshiftError: As ``run`` would raise it before it starts.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        simulated = [source.name for source in recipe.sources if is_simulated(source)]
+        if simulated:
+            return _before_simulation(recipe, simulated)
+        found = survey(recipe, out=Path(folder))
+        context = Context(recipe=recipe, out=Output(path=Path(folder)), survey=found, watch=Quiet())
+        return {**_what(found), **_reading(context), **_writing(context), **_accounts(recipe)}
+
+
+def scenes(recipe: Recipe) -> list[dict[str, Any]]:
+    """The scenes a recipe finds and those it leaves out, one row each.
+
+    Args:
+        recipe: The recipe.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        found = survey(recipe, out=Path(folder))
+    rows = [
+        {
+            "time": f"{scene.time:%Y-%m-%d %H:%M}",
+            "source": name,
+            "id": scene.id,
+            "cloud": "" if scene.cloud_cover is None else f"{scene.cloud_cover:.0f} %",
+            "used": "yes",
+        }
+        for name, groups in found.passes.items()
+        for group in groups
+        for scene in group.scenes
+    ]
+    return rows + [_left_out(left) for left in found.skipped]
+
+
+def adopted(
+    path: Path, *, pattern: str | None, date: str | None, bands: tuple[str, ...] | None
+) -> list[dict[str, Any]]:
+    """What a folder's files would be as scenes, one row each.
+
+    Args:
+        path: Folder or file.
+        pattern: Which files.
+        date: How names hold the date.
+        bands: Band names in file order.
+    """
+    from landshift.acquire.folder import Folder
+    from landshift.acquire.source import search
+
+    given = {"pattern": pattern, "date": date, "bands": bands}
+    folder = Folder(path=str(path), **{name: value for name, value in given.items() if value is not None})
+    result = search(folder, Query(base=Path.cwd(), on_error="skip"))
+    return [_item_row(item) for item in result.items] + [_left_out(left) for left in result.skipped]
+
+
+def fetch(recipe: Recipe, *, watch: Watch | None = None) -> dict[str, Any]:
+    """Fill the cache with the tiles that a recipe needs; what is there is not fetched again.
+
+    Args:
+        recipe: The recipe.
+        watch: Who is told how it goes.
+    """
+    from landshift.acquire.fetch import fetch as work
+    from landshift.pipeline.cache import cache_of
+
+    heard = watch or Quiet()
+    with tempfile.TemporaryDirectory() as folder:
+        found = survey(recipe, out=Path(folder))
+    plan = plan_blocks(found.geobox, geometry=found.outline)
+    total: dict[str, int] = {}
+    for name, groups in found.passes.items():
+        counts = work(
+            groups,
+            plan,
+            bands=found.bands[name],
+            cache=cache_of(recipe, always=True),
+            progress=heard.progress,
+        )
+        total = {key: total.get(key, 0) + value for key, value in counts.items()}
+    return {**total, "cache": recipe.cache.dir}
+
+
+def _what(found: Survey) -> dict[str, Any]:
+    rows, cols = found.geobox.shape
+    moments = sorted(group.time for groups in found.passes.values() for group in groups)
+    return {
+        "place": f"{rows} x {cols} px of {abs(found.geobox.resolution.x):g}, {found.geobox.crs}",
+        "blocks": len(plan_blocks(found.geobox, geometry=found.outline).blocks),
+        "scenes": found.scenes,
+        "dates": f"{len(moments)}, {moments[0]:%Y-%m-%d} to {moments[-1]:%Y-%m-%d}",
+        "bands": "; ".join(f"{name}: {', '.join(bands)}" for name, bands in found.bands.items()),
+        "left out": ", ".join(f"{count} {reason}" for reason, count in found.reasons().items()) or "none",
+    }
+
+
+def _reading(context: Context) -> dict[str, Any]:
+    """Bytes to decode and bytes needed, from headers of at most twelve dates a source."""
+    from landshift.acquire.read import needed
+
+    decoded = used = tiles = 0.0
+    for name, groups in context.survey.passes.items():
+        step = max(1, len(groups) // 12)
+        sample = groups[::step]
+        cost = needed(sample, context.survey.geobox, bands=context.survey.bands[name])
+        share = len(groups) / len(sample)
+        decoded += cost.bytes_decoded * share
+        used += cost.bytes_needed * share
+        tiles += cost.tiles * share
+    return {"to decode": f"{_size(decoded)} in {tiles:.0f} tiles", "of it needed": _size(used)}
+
+
+def _writing(context: Context) -> dict[str, Any]:
+    from landshift.pipeline.build import executor_of
+
+    grid, values, products = context.survey.geobox, 0.0, {}
+    build = Build(context)
+    for product in context.recipe.products:
+        names = [source.name for source in context.recipe.sources_of(product)]
+        groups = [group for name in names for group in context.survey.passes[name]]
+        observed = np.array(sorted(np.datetime64(g.time.replace(tzinfo=None), "ns") for g in groups))
+        dates = len(build.timed(product).times(observed))
+        layers = len(context.survey.bands[names[0]]) + len(product.indices)
+        raw = dates * layers * grid.shape[0] * grid.shape[1]
+        products[product.name] = f"{dates} dates x {layers} layers, about {_size(2 * raw * PACKED)}"
+        values += raw + len(groups) * layers * grid.shape[0] * grid.shape[1]
+    workers = executor_of(context).workers
+    free = shutil.disk_usage(Path.cwd()).free
+    return {
+        "products": products,
+        "disk free": _size(free),
+        "memory limit": _size(memory_of(context.recipe.engine.memory)),
+        "build time": f"about {max(1, round(values / RATE / workers))} s on {workers} workers, training not counted",
+    }
+
+
+def _accounts(recipe: Recipe) -> dict[str, Any]:
+    notes = [note for source in recipe.sources if (note := getattr(source.origin, "account", ""))]
+    return {"accounts": "; ".join(dict.fromkeys(notes)) or "none needed"}
+
+
+def _before_simulation(recipe: Recipe, names: Sequence[str]) -> dict[str, Any]:
+    from landshift.place import grid_of
+
+    grid = grid_of(recipe.place, base=recipe.base)
+    begin, end = recipe.time.span
+    return {
+        "place": f"{grid.shape[0]} x {grid.shape[1]} px of {abs(grid.resolution.x):g}, {grid.crs}",
+        "scenes": f"simulated by {', '.join(names)} when the recipe is run, {begin:%Y-%m-%d} to before {end:%Y-%m-%d}",
+        "products": ", ".join(product.name for product in recipe.products),
+        "disk free": _size(shutil.disk_usage(Path.cwd()).free),
+        "memory limit": _size(memory_of(recipe.engine.memory)),
+    }
+
+
+def _left_out(left: Skipped) -> dict[str, Any]:
+    return {"time": "", "source": left.source, "id": left.id, "cloud": "", "used": f"no: {left.reason}"}
+
+
+def _item_row(item: pystac.Item) -> dict[str, Any]:
+    said = item.properties
+    return {
+        "time": "" if item.datetime is None else f"{item.datetime:%Y-%m-%d %H:%M}",
+        "source": "folder",
+        "id": item.id,
+        "cloud": said.get("eo:cloud_cover", ""),
+        "used": ", ".join(item.assets),
+    }
+
+
+def _size(count: float) -> str:
+    """Bytes for people.
+
+    >>> _size(3_400_000)
+    '3.4 MB'
+    """
+    for unit, power in (("TB", 12), ("GB", 9), ("MB", 6), ("KB", 3)):
+        if count >= 10**power:
+            return f"{count / 10**power:.1f} {unit}"
+    return f"{count:.0f} B"

@@ -1,0 +1,116 @@
+"""What an output folder holds, how far its run is, and whether its cubes are whole."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from landshift.errors import StoreError
+from landshift.pipeline.output import Output
+
+__all__ = ["check", "info", "remove_output", "status"]
+
+
+def status(out: Path) -> list[dict[str, Any]]:
+    """How far every stage is: one row each, in the order of the run.
+
+    Args:
+        out: Output folder.
+    """
+    from landshift.pipeline.run import STAGES
+
+    held = Output(path=out).status()
+    rows = []
+    for name in STAGES:
+        if name not in held:
+            continue
+        counts = ", ".join(f"{key} {value}" for key, value in held[name]["record"].items())
+        rows.append({"stage": name, "state": held[name]["state"], "key": held[name]["key"], "counts": counts})
+    return rows
+
+
+def info(path: Path) -> dict[str, Any]:
+    """Facts of a cube or of an output folder.
+
+    Args:
+        path: A ``.zarr`` store, or an output folder.
+
+    Raises:
+        StoreError: It is neither.
+    """
+    if (path / "zarr.json").is_file():
+        return _cube(path)
+    if not (path / ".landshift").is_dir() and not (path / "run.json").is_file():
+        raise StoreError(
+            "neither a cube nor an output folder", where=path, hint="give out/ or out/cubes/<name>.zarr"
+        )
+    import json
+
+    file = path / "run.json"
+    said = json.loads(file.read_text()) if file.is_file() else {}
+    cubes = {store.stem: _brief(store) for store in sorted((path / "cubes").glob("*.zarr"))}
+    return {
+        "title": said.get("title", ""),
+        "simulated": said.get("simulated", False),
+        "stages": ", ".join(f"{row['stage']} {row['state']}" for row in status(path)),
+        "cubes": cubes,
+        "maps": ", ".join(file.stem for file in sorted((path / "maps").glob("*.tif"))) or "none",
+        "tables": ", ".join(file.stem for file in sorted((path / "tables").glob("*.parquet"))) or "none",
+    }
+
+
+def check(path: Path) -> list[dict[str, Any]]:
+    """Problems of a cube, or of all cubes of an output folder; an empty list where all is whole.
+
+    Args:
+        path: A ``.zarr`` store, or an output folder.
+
+    Raises:
+        StoreError: There is no cube.
+    """
+    from landshift.cube.check import check as look
+
+    stores = [path] if path.suffix == ".zarr" else sorted((path / "cubes").glob("*.zarr"))
+    if not stores:
+        raise StoreError("there is no cube here", where=path, hint="run a recipe first")
+    return [{"cube": store.stem, "problem": str(problem)} for store in stores for problem in look(store)]
+
+
+def remove_output(out: Path) -> Path:
+    """Remove an output folder; refuses what landshift did not make.
+
+    Args:
+        out: Output folder.
+
+    Raises:
+        StoreError: The folder is not a landshift output.
+    """
+    if not (out / ".landshift").is_dir():
+        raise StoreError(
+            "this folder is not a landshift output", where=out, hint="remove it by hand if you mean it"
+        )
+    shutil.rmtree(out)
+    return out
+
+
+def _cube(path: Path) -> dict[str, Any]:
+    from landshift.cube.store import geobox_of, layout_of, open_cube
+
+    cube, layout, grid = open_cube(path), layout_of(path), geobox_of(path)
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    stamps = cube["time"].values
+    return {
+        "cube": path.name,
+        "holds": f"{layout.variable}: {', '.join(layout.names)}",
+        "beside": ", ".join(layout.extra) or "nothing",
+        "dates": f"{layout.times}, {str(stamps[0])[:10]} to {str(stamps[-1])[:10]}",
+        "grid": f"{grid.shape[0]} x {grid.shape[1]} px of {abs(grid.resolution.x):g}, {grid.crs}",
+        "bounds": ", ".join(f"{value:.1f}" for value in grid.boundingbox.bbox),
+        "size": f"{size / 1e6:.1f} MB",
+    }
+
+
+def _brief(path: Path) -> str:
+    facts = _cube(path)
+    return f"{facts['holds']}; {facts['dates']}; {facts['size']}"
