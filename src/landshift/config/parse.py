@@ -1,0 +1,246 @@
+"""From plain values to steps: overrides, the environment, and the step that every table belongs to."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, Final
+
+from landshift.config.tables import Product, Source
+from landshift.errors import ConfigError, did_you_mean
+from landshift.step import from_table, json_schema, registry
+
+__all__ = [
+    "SINGLE",
+    "expand",
+    "model_of",
+    "override",
+    "products_of",
+    "schema",
+    "single",
+    "sources_of",
+    "thaw",
+]
+
+_ROOMS: Final = {
+    "source": ("landshift.acquire.source", "landshift.acquire.simulate"),
+    "ard": ("landshift.ard.mask", "landshift.ard.indices"),
+    "product": ("landshift.ard.observed", "landshift.ard.interpolate", "landshift.ard.composite"),
+    "model": ("landshift.learn.models.unet", "landshift.learn.models.forest"),
+}
+"""Modules whose steps a kind of table may name; imported only when a recipe is read."""
+
+SINGLE: Final = {
+    "place": ("landshift.place", "Place"),
+    "time": ("landshift.place", "Time"),
+    "cache": ("landshift.config.tables", "Cache"),
+    "engine": ("landshift.config.tables", "Engine"),
+    "mask": ("landshift.ard.mask", "Mask"),
+    "labels": ("landshift.cube.labels", "Labels"),
+    "features": ("landshift.learn.features", "Features"),
+    "samples": ("landshift.learn.patches", "Patches"),
+    "split": ("landshift.learn.split", "Split"),
+    "train": ("landshift.config.tables", "Train"),
+    "change": ("landshift.measure.transitions", "Change"),
+    "zonal": ("landshift.measure.zonal", "Zonal"),
+    "report": ("landshift.config.tables", "Report"),
+}
+"""Tables that stand once, and the step each of them is."""
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a recipe, for editors that complete and check TOML."""
+    properties = {name: json_schema(_class(name)) for name in SINGLE}
+    for name, kind, key in (("source", "source", "from"), ("product", "product", "kind")):
+        choices = _steps(kind)
+        properties[name] = {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {"name": {"type": "string"}, key: {"enum": sorted(choices)}},
+                "anyOf": [{"title": choice, **json_schema(cls)} for choice, cls in choices.items()],
+            },
+        }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "landshift recipe",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def model_of(name: str, settings: Mapping[str, Any]) -> Any:
+    """The model of a name with its settings.
+
+    Raises:
+        ConfigError: There is no such model, or a setting does not fit.
+    """
+    known = _steps("model")
+    if name not in known:
+        raise ConfigError(f"there is no model {name!r}", where="[train]", hint=did_you_mean(name, known))
+    return from_table(known[name], settings, where=f"train.{name}")
+
+
+def _class(name: str) -> type:
+    module, cls = SINGLE[name]
+    return getattr(import_module(module), cls)  # type: ignore[no-any-return]  # a step class by construction
+
+
+def single(name: str, values: Any) -> Any:
+    """The step of a table that stands once.
+
+    Raises:
+        ConfigError: It is not a table, or a value does not fit.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{name} is a table", got=values, hint=f"write it as [{name}] with its keys below")
+    if name == "train":
+        models = {model: values[model] for model in _steps("model") if isinstance(values.get(model), Mapping)}
+        rest = {key: value for key, value in values.items() if key not in models}
+        values = {**rest, "settings": {**rest.get("settings", {}), **models}}
+    return from_table(_class(name), values, where=name)
+
+
+def _steps(kind: str) -> dict[str, type]:
+    for module in _ROOMS[kind]:
+        import_module(module)
+    return registry(kind)
+
+
+def sources_of(tables: Any) -> tuple[Source, ...]:
+    """The ``[[source]]`` tables.
+
+    Raises:
+        ConfigError: There is none, two share a name, or a value does not fit.
+    """
+    if not tables or not isinstance(tables, list):
+        raise ConfigError(
+            "a recipe needs at least one [[source]]", hint="`landshift init` writes a starter recipe"
+        )
+    named = [_source(values, number) for number, values in enumerate(tables, start=1)]
+    _unique([source.name for source in named], "source")
+    return tuple(named)
+
+
+def _source(values: Mapping[str, Any], number: int) -> Source:
+    from landshift.acquire.source import origin_of
+
+    name = str(values.get("name", f"source{number}"))
+    common = {key: values[key] for key in ("sensor", "max_cloud") if key in values}
+    bands = tuple(values["bands"]) if "bands" in values else None
+    rest = {key: value for key, value in values.items() if key not in {"name", *common}}
+    return Source(name=name, origin=origin_of(rest, where=f"source.{name}"), bands=bands, **common)
+
+
+def products_of(tables: Any, indices: Mapping[str, Any], sources: Sequence[Source]) -> tuple[Product, ...]:
+    """The ``[[product]]`` tables.
+
+    Args:
+        tables: The tables.
+        indices: The table ``[indices]``, whose names every product takes that lists none of its own.
+        sources: The recipe's sources.
+
+    Raises:
+        ConfigError: There is none, one is of no known kind or source, or a value does not fit.
+    """
+    choices = _steps("product")
+    if not tables or not isinstance(tables, list):
+        raise ConfigError(
+            "a recipe needs at least one [[product]]",
+            hint=f'such as kind = "interpolate"; kinds: {", ".join(choices)}',
+        )
+    made = []
+    for number, values in enumerate(tables, start=1):
+        kind = values.get("kind")
+        name = str(values.get("name", kind or f"product{number}"))
+        if kind not in choices:
+            raise ConfigError(
+                f"product.{name} has no known kind", got=kind, hint=did_you_mean(str(kind), choices)
+            )
+        wanted = tuple(values.get("from", ()))
+        unknown = [source for source in wanted if source not in {known.name for known in sources}]
+        if unknown:
+            known = [source.name for source in sources]
+            raise ConfigError(f"product.{name} is from an unknown source", got=unknown, allowed=known)
+        listed = values.get("indices", indices.get("names", ()))
+        fields = {k: v for k, v in values.items() if k not in {"name", "kind", "from", "indices"}}
+        made.append(
+            Product(
+                name=name,
+                step=from_table(choices[kind], fields, where=f"product.{name}"),
+                sources=wanted,
+                indices=tuple(listed),
+            )
+        )
+    _unique([product.name for product in made], "product")
+    return tuple(made)
+
+
+def _unique(names: Sequence[str], what: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"two {what}s have the same name", got=twice, hint="give each its own `name`")
+
+
+def override(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Lay ``table.key=value`` strings over plain values, in place.
+
+    Raises:
+        ConfigError: A string is not of that form, or names an entry of a list that is not there.
+
+    >>> override({"mask": {"open_m": 0}}, ["mask.grow_m.cloud=200", "report.title=Town"])
+    {'mask': {'open_m': 0, 'grow_m': {'cloud': 200}}, 'report': {'title': 'Town'}}
+    """
+    for text in overrides:
+        path, equals, raw = text.partition("=")
+        if not equals:
+            raise ConfigError("--set takes table.key=value", got=text)
+        try:
+            value = tomllib.loads(f"value = {raw}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = raw
+        *parents, last = path.strip().split(".")
+        at: Any = values
+        for part in parents:
+            at = _into(at, part, path)
+        at[last] = value
+    return values
+
+
+def _into(at: Any, part: str, path: str) -> Any:
+    """One level down; an entry of a list goes by its name or its number."""
+    if isinstance(at, list):
+        for number, entry in enumerate(at):
+            if part in {entry.get("name"), str(number)}:
+                return entry
+        raise ConfigError(f"--set {path}: there is no {part!r}", allowed=[entry.get("name") for entry in at])
+    return at.setdefault(part, {})
+
+
+def thaw(values: Any) -> Any:
+    """A deep copy as plain dicts and lists, free to be changed."""
+    if isinstance(values, Mapping):
+        return {name: thaw(value) for name, value in values.items()}
+    return [thaw(value) for value in values] if isinstance(values, list) else values
+
+
+def expand(values: Any) -> Any:
+    """Replace ``${NAME}`` by the environment's value."""
+    if isinstance(values, Mapping):
+        return {name: expand(value) for name, value in values.items()}
+    if isinstance(values, list):
+        return [expand(value) for value in values]
+    if isinstance(values, str) and "${" in values:
+        return re.sub(r"\$\{(\w+)\}", _environment, values)
+    return values
+
+
+def _environment(match: re.Match[str]) -> str:
+    if match[1] not in os.environ:
+        raise ConfigError(f"the environment variable {match[1]} is not set", hint=f"export {match[1]}=...")
+    return os.environ[match[1]]
