@@ -127,7 +127,7 @@ def passes(scenes: Iterable[Scene]) -> tuple[Pass, ...]:
     groups: dict[tuple[str, str, str], list[list[Scene]]] = {}
     for scene in sorted(unique.values(), key=lambda scene: (scene.time, scene.id)):
         runs = groups.setdefault((scene.source, scene.sensor, scene.platform), [])
-        if runs and scene.time - runs[-1][0].time <= SAME_PASS:
+        if runs and scene.time - runs[-1][0].time <= SAME_PASS and not _one_file(scene, runs[-1][-1]):
             runs[-1].append(scene)
         else:
             runs.append([scene])
@@ -137,6 +137,11 @@ def passes(scenes: Iterable[Scene]) -> tuple[Pass, ...]:
         for run in runs
     ]
     return tuple(sorted(made, key=lambda group: (group.time, group.item_ids)))
+
+
+def _one_file(one: Scene, other: Scene) -> bool:
+    """Whether two scenes are planes of one file: then they are dates of their own, however near."""
+    return bool({band.href for band in one.bands.values()} & {band.href for band in other.bands.values()})
 
 
 def scene_from_item(
@@ -190,7 +195,11 @@ def _band_files(item: pystac.Item, sensor: Sensor | None) -> dict[str, BandFile]
     """Files by common name; a name that fits exactly beats an alias, an alias beats a common name."""
     places = [place for name, asset in item.assets.items() for place in _places(name, asset)]
     if sensor is None:
-        return {place.names[0]: place.file(1.0, 0.0, None) for place in places if place.is_data}
+        named = {place.names[0]: place for place in places if place.is_data}
+        return {
+            name: place.file(1.0, float(place.raster.get("offset", 0.0)), None)
+            for name, place in named.items()
+        }
     found: dict[str, BandFile] = {}
     for band in sensor.bands:
         place = _best(places, band)
@@ -238,7 +247,15 @@ def _places(key: str, asset: pystac.Asset) -> list[_Place]:
         "quality",
         "landshift:quality",
     }
-    if href.rsplit(".", maxsplit=1)[-1].lower() in {"jpg", "jpeg", "json", "xml", "txt", "html", "jp2"}:
+    if href.split("?")[0].rsplit(".", maxsplit=1)[-1].lower() in {
+        "jpg",
+        "jpeg",
+        "json",
+        "xml",
+        "txt",
+        "html",
+        "jp2",
+    }:
         return []
     made = []
     for number, band in enumerate(bands, start=1):
