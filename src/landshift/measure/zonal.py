@@ -79,7 +79,7 @@ class ZonalTables(NamedTuple):
 class Zonal:
     """Polygons to sum classes over."""
 
-    zones: Path
+    zones: str | Path
     """Any vector file that OGR reads, in any CRS."""
 
     id: str | None = None
@@ -129,14 +129,15 @@ def zonal(
 def zonal_tables(maps: Mapping[int, Path], spec: Zonal) -> ZonalTables:
     """Class areas and changes per zone in one pass; see :func:`zonal`."""
     series = MapSeries.of(maps)
-    polygons = read_zones(spec.zones, crs=series.crs, id=spec.id, layer=spec.layer)
+    source = Path(spec.zones)
+    polygons = read_zones(source, crs=series.crs, id=spec.id, layer=spec.layer)
     pairs = year_pairs(series.years, spec.pairs) if len(series.years) > 1 else ()
     sums = _sum(series, polygons, pairs)
     touched = sums.cover > 0
     names = [str(name) for name in polygons["zone"]]
     outside = tuple(name for name, inside in zip(names, touched, strict=True) if not inside)
     if outside:
-        _report_outside(outside, len(names), spec.zones)
+        _report_outside(outside, len(names), source)
     chosen = [number for number, inside in enumerate(touched) if inside]
     areas = [row for number in chosen for row in _area_rows(series, sums, number, polygons)]
     changes = [row for number in chosen for row in _change_rows(series, sums, number, names[number])]

@@ -27,10 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
     from numpy.typing import NDArray
 
-__all__ = ["draw_accuracy", "draw_clear", "draw_confusion", "draw_history", "draw_holdout"]
-
-OVERALL: Final = "overall"
-"""The class name of a row that sums all classes up."""
+__all__ = ["draw_accuracy", "draw_clear", "draw_confusion", "draw_history", "draw_holdout", "is_summary"]
 
 _MARKS: Final = {"interpolate": ("o", ACCENT), "nearest": ("D", FAINT), "mean": ("s", WARM)}
 _SPARE: Final = (("^", SERIES[2]), ("v", SERIES[3]), ("P", SERIES[4]), ("X", SERIES[5]))
@@ -53,7 +50,7 @@ def draw_clear(frame: pd.DataFrame) -> Figure:
         ax.vlines(when, 0, share, color=ACCENT, lw=0.8, alpha=0.28)
         ax.scatter(when, share, s=7, color=ACCENT, lw=0, zorder=3)
         monthly = pd.Series(share, index=pd.DatetimeIndex(when)).resample("MS").mean().dropna()
-        ax.plot(monthly.index.shift(14, freq="D"), monthly, color=WARM, lw=1.3)
+        ax.plot(pd.DatetimeIndex(monthly.index) + pd.Timedelta(days=14), monthly, color=WARM, lw=1.3)
         ax.set(ylim=(0, 104), yticks=[0, 50, 100])
         ax.yaxis.set_major_formatter("{x:.0f}%")
         label = " · ".join(dict.fromkeys(str(name) for name in names if str(name)))
@@ -123,8 +120,8 @@ def draw_history(frame: pd.DataFrame) -> Figure:
 
 def draw_confusion(frame: pd.DataFrame, *, model: str) -> Figure:
     """The confusion matrix of one model as shares of the reference."""
-    classes = list(dict.fromkeys([*frame.reference, *frame.predicted]))
-    table = frame.pivot_table(index="reference", columns="predicted", values="pixels", aggfunc="sum")
+    classes = list(dict.fromkeys([*frame.reference, *frame.mapped]))
+    table = frame.pivot_table(index="reference", columns="mapped", values="pixels", aggfunc="sum")
     counts = table.reindex(index=classes, columns=classes, fill_value=0).fillna(0).to_numpy(dtype=float)
     rows, columns, total = counts.sum(1), counts.sum(0), counts.sum()
     right = np.trace(counts) / total if total else 0.0
@@ -155,7 +152,7 @@ def draw_accuracy(frame: pd.DataFrame) -> Figure:
     fold = "test" if "test" in set(frame["fold"]) else frame["fold"].iloc[-1]
     chosen = frame[frame["fold"] == fold]
     models = list(dict.fromkeys(chosen["model"]))
-    classes = [name for name in dict.fromkeys(chosen["class"]) if not _summed(name)]
+    classes = [name for name in dict.fromkeys(chosen["class"]) if not is_summary(name)]
     figure, body = canvas(
         0.75 + 0.27 * len(classes),
         title=_accuracy_title(chosen, models),
@@ -171,7 +168,7 @@ def draw_accuracy(frame: pd.DataFrame) -> Figure:
         mark = ("o", "D", "s", "^", "v", "P", "X")[number_of % 7]
         ax.scatter(group.f1, [at[name] for name in group["class"]], s=44 if mark == "o" else 28, marker=mark,
                    color=SERIES[number_of % len(SERIES)], lw=0.8, edgecolor="white", zorder=3, label=model)  # fmt: skip
-    support = rows.groupby("class")["support"].max()
+    support = rows.groupby("class")["pixels"].max()
     ax.set(yticks=list(at.values()), xlim=(-0.02, 1.02))
     ax.set_yticklabels([f"{name}  n {number(support[name])}" for name in at], color=INK)
     quiet(ax, grid="x")
@@ -262,15 +259,16 @@ def _margins(
 
 
 def _accuracy_title(frame: pd.DataFrame, models: list[str]) -> str:
-    summed = frame[frame["class"].map(_summed)].set_index("model")["iou"]
+    summed = frame[frame["class"].map(is_summary)].set_index("model")["iou"]
     means = frame.groupby("model")["iou"].mean() if summed.empty else summed[~summed.index.duplicated()]
     best = str(means.idxmax())
     others = ", ".join(f"{name} {means[name]:.2f}" for name in models if name != best and name in means)
     return f"{best} reaches a mean IoU of {means[best]:.2f}" + (f" ({others})" if others else "")
 
 
-def _summed(name: object) -> bool:
-    return str(name).lower() in {OVERALL, "all", "mean", "macro", "weighted"}
+def is_summary(name: object) -> bool:
+    """Whether a row of the table ``accuracy`` sums all classes up."""
+    return str(name).lower() in {"all", "overall"}
 
 
 def _wrapped(names: list[str]) -> list[str]:

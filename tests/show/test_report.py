@@ -1,0 +1,118 @@
+"""The report: whole without any other file, honest about simulation, the same each time."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from landshift.errors import StoreError
+from landshift.show.render import draw_figures
+from landshift.show.report import write_report
+from show.out_folder import make
+
+VOID = {"meta", "link", "img", "br", "input", "hr"}
+
+
+class Outline(HTMLParser):
+    """Checks that tags close in order, and collects ids and addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.ids += [values["id"] or ""] if "id" in values else []
+        self.links += [value or "" for name, value in attrs if name in {"href", "src", "action"}]
+        self.images += [values] if tag == "img" else []
+        self.open += [] if tag in VOID else [tag]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make(tmp_path_factory.mktemp("out"), size=64)
+    draw_figures(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(out: Path) -> str:
+    return write_report(out).read_text(encoding="utf-8")
+
+
+def test_the_page_is_well_formed_and_needs_nothing_from_outside(page: str) -> None:
+    outline = Outline()
+    outline.feed(page)
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids))
+    for link in outline.links:
+        assert link.startswith("data:image/png;base64,") or link[1:] in outline.ids
+    assert "url(" not in page
+    assert not re.search(r"(src|href)=.https?:|@import|<script", page)
+    assert len(outline.images) == 13
+    assert all(image["alt"] for image in outline.images)
+
+
+def test_every_section_is_in_the_contents(page: str) -> None:
+    headings = re.findall(r'<h2 id="(\w+)">', page)
+    assert headings == re.findall(r'<li><a href="#(\w+)">', page)
+    assert {"maps", "change", "zones", "accuracy", "cube", "warnings", "reproduce", "columns"} <= set(
+        headings
+    )
+
+
+def test_simulated_runs_say_so(out: Path, page: str) -> None:
+    assert "Simulated" in page
+    assert "Scores against the truth" in page
+    record = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps(record | {"simulated": False}))
+    assert "simulated:" not in write_report(out).read_text()
+    (out / "run.json").write_text(json.dumps(record))
+
+
+def test_what_was_left_out_is_said(page: str) -> None:
+    assert "7 scenes skipped: cloud cover above 80 %" in page
+    assert "1 of 10 zones lie outside the map: District X" in page
+
+
+def test_the_recipe_and_the_versions_are_named(page: str) -> None:
+    assert "3f9c2d41a7b80e56" in page
+    assert "0.1.0" in page
+
+
+def test_columns_are_documented(page: str) -> None:
+    assert "area that became this class, hectares" in page
+
+
+def test_the_same_folder_gives_the_same_page(out: Path, page: str) -> None:
+    assert write_report(out).read_text(encoding="utf-8") == page
+
+
+def test_names_from_outside_are_escaped(out: Path) -> None:
+    record = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps(record | {"title": "<script>alert(1)</script>"}))
+    text = write_report(out).read_text()
+    (out / "run.json").write_text(json.dumps(record))
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_an_empty_folder_has_no_report(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nothing to report"):
+        write_report(tmp_path)
+
+
+def test_tables_alone_are_enough(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    for path in (out / "tables").glob("area.*"):
+        (tmp_path / "tables" / path.name).write_bytes(path.read_bytes())
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert re.findall(r'<h2 id="(\w+)">', page) == ["maps", "warnings", "reproduce", "columns"]
