@@ -122,6 +122,7 @@ def sources_of(tables: Any) -> tuple[Source, ...]:
         raise ConfigError(
             "a recipe needs at least one [[source]]", hint="`landshift init` writes a starter recipe"
         )
+    _steps("source")
     named = [_source(values, number) for number, values in enumerate(tables, start=1)]
     _unique([source.name for source in named], "source")
     return tuple(named)

@@ -104,11 +104,12 @@ class Recipe:
             if name not in known:
                 raise ConfigError(f"[{name}] is not a table of a recipe", hint=did_you_mean(name, known))
         expanded = parse.expand(merged)
-        parts = {name: parse.single(name, expanded[name]) for name in parse.SINGLE if name in expanded}
-        if expanded.get("mask") is False:
-            parts["mask"] = None
-        else:
-            parts.setdefault("mask", parse.single("mask", {}))
+        if expanded.get("mask") is not False:
+            expanded.setdefault("mask", {})
+        tables = {
+            name: values for name, values in expanded.items() if name in parse.SINGLE and values is not False
+        }
+        parts = {name: parse.single(name, values) for name, values in tables.items()}
         if "train" in parts:
             for name in ("features", "samples", "split"):
                 parts.setdefault(name, parse.single(name, {}))

@@ -175,8 +175,9 @@ def _writing(context: Context) -> dict[str, Any]:
 
 
 def _accounts(recipe: Recipe) -> dict[str, Any]:
-    notes = [note for source in recipe.sources if (note := getattr(source.origin, "account", ""))]
-    return {"accounts": "; ".join(dict.fromkeys(notes)) or "none needed"}
+    asked = [getattr(source.origin, "note", None) for source in recipe.sources]
+    notes = [note(source.sensor) for note, source in zip(asked, recipe.sources, strict=True) if note]
+    return {"accounts": "; ".join(dict.fromkeys(filter(None, notes))) or "none needed"}
 
 
 def _before_simulation(recipe: Recipe, names: Sequence[str]) -> dict[str, Any]:

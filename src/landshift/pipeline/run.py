@@ -1,4 +1,4 @@
-"""The whole job: survey, build, labels, train, predict, change, zonal, publish. Up to date stages are left alone."""
+"""The whole job: survey, build, labels, train, predict, change, zonal, score, publish. Up to date stages are left alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from landshift.pipeline.watch import Quiet, Watch
 
 __all__ = ["STAGES", "RunResult", "run"]
 
-STAGES: Final = ("survey", "build", "labels", "train", "predict", "change", "zonal", "publish")
+STAGES: Final = ("survey", "build", "labels", "train", "predict", "change", "zonal", "score", "publish")
 """Stages in their order."""
 
 
@@ -96,6 +96,7 @@ def _do(context: stages.Context, until: str | None) -> list[StageResult]:
         "predict": lambda keys: stages.predict(context, keys),
         "change": lambda keys: stages.change(context, keys),
         "zonal": lambda keys: stages.zonal(context, keys),
+        "score": lambda keys: stages.score(context, keys),
         "publish": lambda keys: stages.publish(context, keys),
     }
     keys: dict[str, str] = {}

@@ -19,7 +19,18 @@ from landshift.step import table
 if TYPE_CHECKING:
     from landshift.cube.classes import LandClass
 
-__all__ = ["Context", "build", "change", "inventory", "labels", "predict", "publish", "train", "zonal"]
+__all__ = [
+    "Context",
+    "build",
+    "change",
+    "inventory",
+    "labels",
+    "predict",
+    "publish",
+    "score",
+    "train",
+    "zonal",
+]
 
 Keys = Mapping[str, str]
 
@@ -234,6 +245,21 @@ def zonal(context: Context, keys: Keys) -> Stage | None:
         inputs=(keys["predict"], keys.get("change", "")),
         work=partial(find_zones, context, zones),
         outputs=("tables/zonal.parquet",),
+    )
+
+
+def score(context: Context, keys: Keys) -> Stage | None:
+    """The table ``scoreboard``: results beside the truth of simulated scenes."""
+    if not context.simulated:
+        return None
+    from landshift.pipeline.score import score as work
+
+    return Stage(
+        name="score",
+        settings={},
+        inputs=tuple(keys.values()),
+        work=partial(work, context),
+        outputs=("tables/scoreboard.parquet",),
     )
 
 
