@@ -206,8 +206,10 @@ def write_atomic(path: Path, content: bytes) -> None:
 class Executor(Protocol):
     """Who does the work: anything that takes blocks and gives results, in any order."""
 
-    workers: int
-    """How many blocks are in flight at once."""
+    @property
+    def workers(self) -> int:
+        """How many blocks are in flight at once."""
+        ...
 
     def run(self, work: Callable[[Block], Result], blocks: Iterable[Block]) -> Iterator[tuple[Block, Result]]:
         """Do all blocks; yield each with its result as soon as it is done.

@@ -186,7 +186,7 @@ def masked(
     metres = abs(own.resolution.x) * (1.0 if own.crs is None or own.crs.projected else 111_320.0)
     halo = math.ceil(max(mask.halo_m.values(), default=0.0) / metres)
     around = own.pad(halo, halo) if halo else True
-    cube = mask(read(passes, own, bands=bands, quality=around, on_error=on_error, reader=reader))
+    cube: xr.Dataset = mask(read(passes, own, bands=bands, quality=around, on_error=on_error, reader=reader))
     return cube.isel(y=slice(halo, -halo), x=slice(halo, -halo)) if halo else cube
 
 

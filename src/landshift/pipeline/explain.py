@@ -88,8 +88,7 @@ def adopted(
     from landshift.acquire.folder import Folder
     from landshift.acquire.source import search
 
-    given = {"pattern": pattern, "date": date, "bands": bands}
-    folder = Folder(path=str(path), **{name: value for name, value in given.items() if value is not None})
+    folder = Folder(path=str(path), pattern=pattern, date=date, bands=bands or ())
     result = search(folder, Query(base=Path.cwd(), on_error="skip"))
     return [_item_row(item) for item in result.items] + [_left_out(left) for left in result.skipped]
 

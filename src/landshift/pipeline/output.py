@@ -13,12 +13,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from landshift.errors import StoreError
+from landshift.errors import DataQualityWarning, StoreError
 from landshift.plan import write_atomic
 
 __all__ = ["Output", "Stage", "StageResult", "hash_of"]
@@ -155,7 +156,8 @@ class Output:
         state = "resumed" if same else "redone" if held else "done"
         self.say(f"{stage.name}: {state}{' because ' + why if why else ''}" if held else f"{stage.name}")
         begin = time.perf_counter()
-        record = dict(stage.work())
+        with self._noting(stage):
+            record = dict(stage.work())
         seconds = time.perf_counter() - begin
         self._mark(marker, stage, state="done", record=record)
         return StageResult(name=stage.name, key=key, state=state, why=why, record=record, seconds=seconds)
@@ -164,6 +166,40 @@ class Output:
         """What the folder says of every stage: name to key, state and record."""
         files = sorted((self.hidden / "stages").glob("*.json"))
         return {file.stem: json.loads(file.read_text()) for file in files}
+
+    def warnings(self, results: Iterable[StageResult]) -> tuple[str, ...]:
+        """What was skipped or filled, in words, by all stages, those of earlier runs included; each once."""
+        found: dict[str, None] = {}
+        for done in results:
+            file = self._notes(done.name, done.key)
+            found |= (
+                dict.fromkeys(json.loads(line) for line in file.read_text().splitlines())
+                if file.is_file()
+                else {}
+            )
+        return tuple(found)
+
+    @contextlib.contextmanager
+    def _noting(self, stage: Stage) -> Iterator[None]:
+        """Write quality warnings down as they are given, so that a kill does not lose them."""
+        file = self._notes(stage.name, stage.key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", DataQualityWarning)
+            shown = warnings.showwarning
+
+            def note(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+                if issubclass(category, DataQualityWarning):
+                    with file.open("a", encoding="utf-8") as notes:
+                        notes.write(json.dumps(str(message)) + "\n")
+                else:
+                    shown(message, category, *rest)
+
+            warnings.showwarning = note  # type: ignore[assignment]  # the hook the standard library documents
+            yield
+
+    def _notes(self, stage: str, key: str) -> Path:
+        return self.hidden / "warnings" / f"{stage}-{key}.jsonl"
 
     def _mark(self, marker: Path, stage: Stage, *, state: str, record: Mapping[str, Any]) -> None:
         facts = {

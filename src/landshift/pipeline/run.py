@@ -73,7 +73,7 @@ def run(
         output.prepare(found.place)
         context = stages.Context(recipe=made, out=output, survey=found, watch=heard)
         results = _do(context, until)
-        said = _sentences(caught)
+        said = tuple(dict.fromkeys([*_sentences(caught), *output.warnings(results)]))
         result = RunResult(
             out=folder,
             stages=tuple(results),
@@ -105,7 +105,8 @@ def _do(context: stages.Context, until: str | None) -> list[StageResult]:
         stage = made[name](keys)
         if stage is not None:
             if name == "publish":
-                _record(context, RunResult(out=context.out.path, stages=tuple(results)))
+                said = context.out.warnings(results)
+                _record(context, RunResult(out=context.out.path, stages=tuple(results), warnings=said))
             done = context.out.do(stage)
             keys[name] = done.key
             results.append(done)

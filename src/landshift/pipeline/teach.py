@@ -43,7 +43,6 @@ def teach(context: Context) -> dict[str, Any]:
         {name: made[name] for name in context.models()},
         cube=cube,
         labels=truth,
-        split=recipe.split,
         out=context.out.path,
         progress=context.watch.progress,
     )
