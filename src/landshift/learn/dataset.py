@@ -7,7 +7,7 @@ statistics come from training pixels alone: nothing of validation or test ground
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 from landshift.cube.classes import LandClass
 from landshift.errors import GridError, LabelError
 from landshift.learn.features import Features
-from landshift.learn.split import FOLDS, Folds
+from landshift.learn.patches import Drawn
+from landshift.learn.split import FOLDS, Folds, windows
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-__all__ = ["IGNORE", "Normalisation", "Samples", "extract", "same_grid"]
+__all__ = ["IGNORE", "Normalisation", "Samples", "extract", "ground", "same_grid", "years_in_common"]
 
 IGNORE: Final = 255
 """Target of a pixel that does not count: unlabelled, in the buffer, of another fold, or without data."""
@@ -95,21 +96,18 @@ class Samples:
             "\n".join([*self.features.names, *self.frame["fold"], *self.frame["id"]]).encode()
         )
         for row in range(len(self.x)):
-            digest.update(np.ascontiguousarray(self.x[row]))
-            digest.update(np.ascontiguousarray(self.y[row]))
+            digest.update(self.x[row].tobytes())
+            digest.update(self.y[row].tobytes())
         return digest.hexdigest()[:16]
 
 
 def extract(
     cube: xr.Dataset,
     labels: xr.DataArray,
-    folds: Folds,
-    frame: gpd.GeoDataFrame,
+    drawn: Drawn,
     *,
     features: Features,
-    classes: Sequence[LandClass],
     folder: Path,
-    size: int,
     progress: Progress | None = None,
 ) -> Samples:
     """Cut the samples out of cube and labels.
@@ -120,48 +118,53 @@ def extract(
     Args:
         cube: The cube, opened lazily.
         labels: uint8 (time, y, x) on the same grid.
-        folds: The split.
-        frame: Drawn samples, as :class:`~landshift.learn.patches.Patches` makes them.
+        drawn: Which samples to cut.
         features: Resolved features.
-        classes: The classes, in the order of the targets.
         folder: Where the arrays are kept.
-        size: Side of a sample in pixels.
         progress: Called with samples done, samples in all, and what is being done.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    n = len(frame)
+    n, size = len(drawn.frame), drawn.size
     x = np.lib.format.open_memmap(
         folder / "x.npy", mode="w+", dtype=np.float32, shape=(n, len(features.names), size, size)
     )
     y = np.lib.format.open_memmap(folder / "y.npy", mode="w+", dtype=np.uint8, shape=(n, size, size))
     lut = np.full(256, IGNORE, np.uint8)
-    lut[[one.value for one in classes]] = np.arange(len(classes))
+    lut[[one.value for one in drawn.classes]] = np.arange(len(drawn.classes))
     years = [int(year) for year in labels["time"].dt.year.to_numpy()]
-    near = frame.assign(
-        at=np.arange(n), top=frame["row"] // _GROUP_PX, left=frame["col"] // _GROUP_PX
-    ).groupby(["year", "top", "left"], sort=True)
     done = 0
-    for (year, _, _), group in near:
-        rows = slice(int(group["row"].min()), int(group["row"].max()) + size)
-        cols = slice(int(group["col"].min()), int(group["col"].max()) + size)
-        seen = features.compute(cube, int(year), (rows, cols))
+    for year, rows, cols, group in _neighbours(drawn):
+        seen = features.compute(cube, year, (rows, cols))
         known = np.isfinite(seen[: features.n_band_features]).all(axis=0)
-        truth = lut[labels.isel(time=years.index(int(year)), y=rows, x=cols).to_numpy()]
+        truth = lut[labels.isel(time=years.index(year), y=rows, x=cols).to_numpy()]
         truth[~known] = IGNORE
-        codes = folds.window(rows, cols)
-        for at, fold, row, col in zip(group["at"], group["fold"], group["row"], group["col"], strict=True):
-            part = (
-                slice(row - rows.start, row - rows.start + size),
-                slice(col - cols.start, col - cols.start + size),
+        codes = drawn.folds.window(rows, cols)
+        for at, fold, row, col in group:
+            inside = tuple(
+                slice(i - part.start, i - part.start + size) for i, part in ((row, rows), (col, cols))
             )
-            x[at] = seen[:, part[0], part[1]]
-            y[at] = np.where(codes[part] == FOLDS[fold], truth[part], IGNORE)
+            x[at] = seen[:, *inside]
+            y[at] = np.where(codes[inside] == FOLDS[fold], truth[inside], IGNORE)
         done += len(group)
         if progress:
             progress(done, n, "samples")
     x.flush()
     y.flush()
-    return Samples(x=x, y=y, frame=frame, classes=tuple(classes), features=features)
+    return Samples(x=x, y=y, frame=drawn.frame, classes=drawn.classes, features=features)
+
+
+def _neighbours(drawn: Drawn) -> Iterator[tuple[int, slice, slice, list[tuple[int, str, int, int]]]]:
+    """Samples of one year that are near each other: the window that holds them, and position, fold, row, column."""
+    frame = drawn.frame
+    cells = frame.assign(
+        at=np.arange(len(frame)), top=frame["row"] // _GROUP_PX, left=frame["col"] // _GROUP_PX
+    )
+    for (year, _, _), group in cells.groupby(["year", "top", "left"], sort=True):
+        rows, cols = (
+            slice(int(group[name].min()), int(group[name].max()) + drawn.size) for name in ("row", "col")
+        )
+        members = zip(*(group[name].tolist() for name in ("at", "fold", "row", "col")), strict=True)
+        yield int(year), rows, cols, list(members)
 
 
 def same_grid(geobox: GeoBox, labels: xr.DataArray) -> None:
@@ -205,3 +208,14 @@ def years_in_common(features: Features, cube: xr.Dataset, labels: xr.DataArray) 
             hint="set the labels' year, or build the cube for that year",
         )
     return common
+
+
+def ground(labels: xr.DataArray, folds: Folds, values: Sequence[int]) -> NDArray[np.int64]:
+    """Labelled pixels per class on training ground, over all years."""
+    total = np.zeros(256, np.int64)
+    for rows, cols in windows(folds.shape):
+        used = folds.window(rows, cols) == FOLDS["train"]
+        for i in range(labels.sizes["time"]):
+            found = labels.isel(time=i, y=rows, x=cols).to_numpy()
+            total += np.bincount(found[used].ravel(), minlength=256)
+    return total[list(values)]

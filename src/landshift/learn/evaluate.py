@@ -8,10 +8,10 @@ beside them: what a model has to beat to be worth anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,12 @@ from landshift.learn.split import FOLDS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Evaluation", "evaluate"]
+    from landshift.learn.checkpoint import Checkpoint
+
+__all__ = ["MAJORITY", "Evaluation", "evaluate", "write_accuracy", "write_history", "write_tables"]
+
+MAJORITY: Final = "majority class"
+"""Name of the baseline in the tables."""
 
 Progress = Callable[[int, int, str], None]
 
@@ -74,7 +79,7 @@ class Evaluation:
         import pandas as pd
 
         rows = []
-        for name, found in ((self.model, self.scores), ("majority class", self.baseline)):
+        for name, found in ((self.model, self.scores), (MAJORITY, self.baseline)):
             for i, one in enumerate(self.classes):
                 per_class = (found.support[i], found.users[i], found.producers[i], found.f1[i], found.iou[i])
                 rows.append((name, self.fold, one.name, *per_class, np.nan, np.nan))
@@ -164,6 +169,39 @@ def evaluate(
     return found
 
 
+def write_accuracy(
+    models: Mapping[str, Checkpoint],
+    *,
+    cube: Path,
+    labels: Path,
+    out: Path,
+    progress: Progress | None = None,
+) -> dict[str, dict[str, float]]:
+    """Score models on test ground and write the tables ``accuracy``, ``confusion`` and ``history``.
+
+    Args:
+        models: Checkpoints by the name they get in the tables.
+        cube: The product's store.
+        labels: ``labels.zarr`` on the same grid.
+        out: The output folder.
+        progress: Called with tiles done, tiles in all, and what is being done.
+
+    Returns:
+        Mean IoU, macro F1 and overall accuracy by model, and of the majority class.
+    """
+    found = [
+        replace(evaluate(one.folder, cube=cube, labels=labels, progress=progress), model=name)
+        for name, one in models.items()
+    ]
+    write_tables(out, found)
+    write_history(out, models)
+    board = {one.model: one.scores for one in found} | {MAJORITY: found[0].baseline}
+    return {
+        name: {"miou": one.mean_iou, "macro_f1": one.macro_f1, "overall_accuracy": one.overall_accuracy}
+        for name, one in board.items()
+    }
+
+
 def write_tables(out: Path, evaluations: Sequence[Evaluation]) -> None:
     """Write ``accuracy`` and ``confusion`` of one or several models, as Parquet, CSV and spreadsheet.
 
@@ -199,3 +237,34 @@ def write_tables(out: Path, evaluations: Sequence[Evaluation]) -> None:
         },
         xlsx=True,
     )
+
+
+def write_history(out: Path, models: Mapping[str, Checkpoint]) -> None:
+    """Write the table ``history``: every epoch of every model that has epochs.
+
+    Args:
+        out: The output folder.
+        models: Checkpoints by the name they get in the table.
+    """
+    import pandas as pd
+
+    from landshift.cube.tables import write_table
+
+    rows = [
+        (name, row["epoch"] + 1, fold, row[f"{fold}_loss"], row[f"{fold}_miou"], row[f"{fold}_accuracy"])
+        for name, one in models.items()
+        for row in one.metrics.get("history", [])
+        for fold in ("train", "val")
+    ]
+    if not rows:
+        return
+    columns = {
+        "model": "the model's name",
+        "epoch": "passes over the training patches done, from 1",
+        "split": "ground: train or val",
+        "loss": "class-balanced cross-entropy, mean per labelled pixel",
+        "miou": "mean IoU over classes, of the patches of the split",
+        "accuracy": "share of labelled pixels that are right",
+    }
+    frame = pd.DataFrame(rows, columns=list(columns))
+    write_table(out, "history", frame, title="Training, epoch by epoch", columns=columns)

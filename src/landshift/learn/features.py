@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landshift.errors import ConfigError, ModelError, did_you_mean
+from landshift.sensor import BAND_DIM
 from landshift.step import step
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ __all__ = ["STATISTICS", "Features"]
 STATISTICS: Final = ("min", "p10", "p25", "p50", "p75", "p90", "max", "mean", "std")
 """The nine statistics; see :mod:`landshift.learn.statistics`."""
 
-_AXES: Final = {"reflectance": "band", "backscatter": "pol", "data": "band", "index": "index"}
 _DEFAULT_INDICES: Final = ("ndvi", "mndwi", "ndbi")
-_READ_BYTES: Final = 192 * 2**20
+READ_BYTES: Final = 96 * 2**20
+"""Looks read at once, as float32; reading them takes about three times this for a moment."""
 _ROWS: Final = 64
 
 
@@ -255,12 +256,12 @@ class Features:
 def _stored(cube: xr.Dataset) -> dict[str, tuple[str, str]]:
     """Every stored layer's name with its variable and axis."""
     found: dict[str, tuple[str, str]] = {}
-    for variable, axis in _AXES.items():
+    for variable, axis in BAND_DIM.items():
         if variable in cube:
             found |= {str(name): (variable, axis) for name in cube[axis].to_numpy() if str(name) not in found}
     if not found:
         raise ConfigError(
-            "the cube has no layers to learn from", got=list(cube.data_vars), allowed=list(_AXES)
+            "the cube has no layers to learn from", got=list(cube.data_vars), allowed=list(BAND_DIM)
         )
     return found
 
@@ -269,8 +270,9 @@ def _read(
     cube: xr.Dataset, names: list[str], span: slice, window: tuple[slice, slice]
 ) -> dict[str, NDArray[np.float32]]:
     """Read layers of a window, each variable once."""
-    stored, arrays = _stored(cube), {}
-    for variable, axis in _AXES.items():
+    stored = _stored(cube)
+    arrays: dict[str, NDArray[np.float32]] = {}
+    for variable, axis in BAND_DIM.items():
         own = [name for name in names if stored[name][0] == variable]
         if not own:
             continue
@@ -283,7 +285,7 @@ def _read(
 
 def _strips(rows: slice, row_bytes: int) -> Iterator[slice]:
     """Cut rows into strips that fit the read buffer, at multiples of 64 rows where they can be."""
-    step_rows = max(_ROWS, _READ_BYTES // max(1, row_bytes) // _ROWS * _ROWS)
+    step_rows = max(_ROWS, READ_BYTES // max(1, row_bytes) // _ROWS * _ROWS)
     start = rows.start
     while start < rows.stop:
         stop = min(rows.stop, (start // step_rows + 1) * step_rows)

@@ -26,7 +26,22 @@ if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-__all__ = ["Patches"]
+__all__ = ["Drawn", "Patches"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """Which samples to cut, and what the split says of the ground below them."""
+
+    frame: gpd.GeoDataFrame
+    """One row per sample: id, year, row, col (upper left corner), label, fold, inclusion_probability (of the pixel
+    in the middle, within its class and fold), geometry."""
+    size: int
+    """Side of a sample in pixels."""
+    classes: tuple[LandClass, ...]
+    """The classes, in the order of the targets."""
+    folds: Folds
+    """The split."""
 
 
 @dataclass
@@ -81,7 +96,7 @@ class Patches:
         classes: Sequence[LandClass],
         size: int,
         fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
-    ) -> gpd.GeoDataFrame:
+    ) -> Drawn:
         """Draw the samples of training and validation; test ground is scored whole, never sampled.
 
         Args:
@@ -93,8 +108,7 @@ class Patches:
             fractions: Shares of the split: validation gets ``fractions[1] / fractions[0]`` of the training count.
 
         Returns:
-            One row per sample: id, year, row, col (upper left corner), label, fold, inclusion_probability (of the
-            pixel in the middle, within its class and fold), geometry.
+            The samples, sorted by id.
 
         Raises:
             LabelError: A class has too few labelled training pixels.
@@ -107,7 +121,7 @@ class Patches:
             for one in classes
         }
         years = [int(year) for year in labels["time"].dt.year.to_numpy()]
-        for rows, cols in windows(geobox.shape):
+        for rows, cols in windows(geobox.shape.yx):
             codes = folds.window(rows, cols)
             for i, year in enumerate(years):
                 found = labels.isel(time=i, y=rows, x=cols).to_numpy()
@@ -116,7 +130,8 @@ class Patches:
                     if len(at):
                         stratum.offer(year, at + rows.start, across + cols.start, seed=self.seed)
         self._enough(strata, classes)
-        return _frame(strata, geobox, folds, classes, size)
+        frame = _frame(strata, geobox, folds, classes, size)
+        return Drawn(frame=frame, size=size, classes=tuple(classes), folds=folds)
 
     def _enough(self, strata: dict[tuple[str, int], _Stratum], classes: Sequence[LandClass]) -> None:
         counts = {

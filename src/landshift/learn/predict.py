@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landshift.errors import ConfigError, ModelError
+from landshift.learn.features import READ_BYTES
+from landshift.learn.models.unet import UNet
 from landshift.learn.split import windows
 
 if TYPE_CHECKING:
@@ -110,7 +112,8 @@ class Tiler:
     def __call__(self, year: int, core: Window) -> NDArray[np.uint8]:
         """Class and probability in percent, uint8 (2, rows, columns), of one core whose origin fits the stride."""
         seen, inner = self._with_halo(year, core)
-        known = np.isfinite(seen[: self.checkpoint.features.n_band_features]).all(axis=0)[inner]
+        bands = seen[: self.checkpoint.features.n_band_features, inner[0], inner[1]]
+        known = np.asarray(np.isfinite(bands).all(axis=0))
         if not known.any():
             return np.zeros((2, *known.shape), np.uint8)
         likely = self._predictor(seen)[:, inner[0], inner[1]]
@@ -151,14 +154,15 @@ def tile_for(checkpoint: Checkpoint, cube: xr.Dataset, year: int, memory_bytes: 
         ConfigError: Not even the smallest one does.
     """
     span = checkpoint.features.dates(cube, year)
-    n_features = len(checkpoint.features.names)
-    width = (
-        40 * checkpoint.model.widths[0] if checkpoint.name == "unet" else 40
-    )  # floats per pixel in the model
-    read = min(2**28, 12 * max(1, span.stop - span.start) * len(checkpoint.features.layers) * 64**2)
+    layers, n_features = len(checkpoint.features.layers), len(checkpoint.features.names)
+    if isinstance(checkpoint.model, UNet):  # input, its copies on the way in, and the widest level; measured
+        per_pixel = 4 * (5 * n_features + 8 * checkpoint.model.widths[0])
+    else:
+        per_pixel = 4 * (2 * n_features + 20)
     for side in _TILES:
-        pixels = (min(side, *map(int, (cube.sizes["y"], cube.sizes["x"]))) + 2 * checkpoint.halo) ** 2
-        needed = 4 * pixels * (3 * n_features + width) // (4 if checkpoint.name == "unet" else 1) + read
+        height, width = (min(side, int(cube.sizes[dim])) + 2 * checkpoint.halo for dim in ("y", "x"))
+        looks = min(READ_BYTES, 4 * max(1, span.stop - span.start) * layers * height * width)
+        needed = per_pixel * height * width + 3 * looks
         if needed <= memory_bytes and side % checkpoint.stride == 0:
             return side
     raise ConfigError(

@@ -37,7 +37,10 @@ _TILE: Final = 512
 class Units(Protocol):
     """Pieces of ground that are never divided between folds, numbered from 1."""
 
-    count: int
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
 
     def window(self, rows: slice, cols: slice) -> NDArray[np.int32]:
         """Unit numbers of a window of pixels, 0 where there is none."""
@@ -109,7 +112,7 @@ class PolygonUnits:
         names = frame[field].astype(str) if field else frame.index.astype(str)
         known = sorted(set(names))
         self.names = tuple(known)
-        self.count = len(known)
+        self.count: int = len(known)
         self._numbers = np.array([known.index(name) + 1 for name in names], np.int32)
         self._shapes = frame.geometry.to_numpy()
         self._tree = shapely.STRtree(self._shapes)
@@ -228,7 +231,7 @@ class Split:
         pixel_m = abs(geobox.resolution.x)
         units = self._units(geobox, patch_px, pixel_m)
         counts = np.zeros((units.count + 1, len(values)), np.int64)
-        for rows, cols in windows(geobox.shape):
+        for rows, cols in windows(geobox.shape.yx):
             numbers = units.window(rows, cols)
             for year in range(labels.sizes["time"]):
                 counts += _count(
@@ -304,7 +307,8 @@ def deal(counts: NDArray[np.int64], fractions: tuple[float, float, float], *, se
         have[best] += weights[unit]
         fold_of[unit] = best
     for _ in range(20):
-        if not any([_improve(unit, fold_of, have, weights, target) for unit in order]):
+        moves = [_improve(unit, fold_of, have, weights, target) for unit in order]
+        if not any(moves):
             break
     for fold in open_folds:  # never leave a fold empty
         if not (fold_of == fold).any():
@@ -348,7 +352,7 @@ def mixed(*parts: Any, seed: int) -> NDArray[np.uint64]:
     >>> mixed(1, 2, seed=3) == mixed(1, 2, seed=3), mixed(1, 2, seed=3) == mixed(2, 1, seed=3)
     (np.True_, np.False_)
     """
-    state = np.uint64(seed % 2**64)
+    state: Any = np.uint64(seed % 2**64)
     with np.errstate(over="ignore"):
         for part in parts:
             state = (np.asarray(part).astype(np.uint64) ^ state) + np.uint64(0x9E3779B97F4A7C15)

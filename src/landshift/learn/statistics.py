@@ -26,12 +26,12 @@ def _rank(values: NDArray[np.float32], count: int, share: float) -> float:
     at = share * (count - 1)
     low = int(at)
     if low >= count - 1:
-        return values[count - 1]
+        return float(values[count - 1])
     below, above = np.float64(values[low]), np.float64(values[low + 1])
     part = at - low
     if part >= 0.5:  # as NumPy does, so that equal neighbours give themselves
-        return above - (above - below) * (1.0 - part)
-    return below + (above - below) * part
+        return float(above - (above - below) * (1.0 - part))
+    return float(below + (above - below) * part)
 
 
 @njit(cache=True, nogil=True, fastmath=False)

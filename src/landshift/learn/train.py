@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from landshift.errors import ConfigError, LabelError, StoreError
 from landshift.kernel.confusion import accumulate, scores
 from landshift.learn.checkpoint import Checkpoint, Model, load, write
-from landshift.learn.dataset import IGNORE, Samples, extract, same_grid, years_in_common
+from landshift.learn.dataset import IGNORE, Samples, extract, ground, same_grid, years_in_common
 from landshift.learn.features import Features
 from landshift.learn.models.forest import RandomForest
-from landshift.learn.models.unet import UNet, write_onnx
+from landshift.learn.models.unet import UNet, save
 from landshift.learn.patches import Patches
 from landshift.learn.split import BUFFER, FOLDS, Folds, Split, windows
 from landshift.plan import write_atomic
@@ -34,7 +34,6 @@ from landshift.step import key
 
 if TYPE_CHECKING:
     import torch
-    import xarray as xr
     from odc.geo.geobox import GeoBox
 
 __all__ = ["fit_network", "train"]
@@ -91,19 +90,9 @@ def train(  # noqa: PLR0913 - a training run has this many nouns, and each is on
     size = _size(model, patches)
     classes = tuple(label_classes(labels))
     folds = split(truth, geobox, values=[one.value for one in classes], patch_px=size)
-    frame = patches(truth, geobox, folds, classes=classes, size=size, fractions=split.fractions)
+    drawn = patches(truth, geobox, folds, classes=classes, size=size, fractions=split.fractions)
     work.mkdir(parents=True, exist_ok=True)
-    samples = extract(
-        opened,
-        truth,
-        folds,
-        frame,
-        features=features,
-        classes=classes,
-        folder=work / "samples",
-        size=size,
-        progress=progress,
-    )
+    samples = extract(opened, truth, drawn, features=features, folder=work / "samples", progress=progress)
     counts = samples.counts("train")
     if not counts.all():
         missing = [one.name for one, count in zip(classes, counts, strict=True) if not count]
@@ -122,7 +111,7 @@ def train(  # noqa: PLR0913 - a training run has this many nouns, and each is on
         normalisation=samples.normalisation(),
         grid={"crs": str(geobox.crs), "resolution_m": abs(float(geobox.resolution.x))},
         years=years,
-        train_pixels=tuple(int(n) for n in _train_ground(truth, folds, [one.value for one in classes])),
+        train_pixels=tuple(int(n) for n in ground(truth, folds, [one.value for one in classes])),
         fingerprint=samples.fingerprint(),
     )
     shutil.rmtree(checkpoint.folder, ignore_errors=True)
@@ -136,37 +125,38 @@ def train(  # noqa: PLR0913 - a training run has this many nouns, and each is on
 class _State:
     """Everything that a run needs to go on after an epoch."""
 
-    epoch: int
-    """Epochs done."""
-    net: dict[str, Any]
-    optimiser: dict[str, Any]
-    best: dict[str, Any]
-    best_epoch: int
-    history: list[dict[str, float]]
-
-    def save(self, path: Path, run: str) -> None:
-        """Write the state in one rename."""
-        import torch
-
-        sink = io.BytesIO()
-        torch.save({**vars(self), "run": run}, sink)
-        write_atomic(path, sink.getvalue())
+    run: str
+    """Which run: settings, data, threads."""
+    net: dict[str, Any] = field(default_factory=dict)
+    optimiser: dict[str, Any] = field(default_factory=dict)
+    best: dict[str, Any] = field(default_factory=dict)
+    best_epoch: int = -1
+    history: list[dict[str, float]] = field(default_factory=list)
 
     @classmethod
-    def resume(cls, path: Path, run: str) -> _State | None:
-        """The state of an earlier, killed run of exactly this training, if there is one."""
+    def resume(cls, path: Path, run: str) -> _State:
+        """The state of an earlier, killed run of exactly this training; a new one where there is none."""
         import torch
 
         for leftover in path.parent.glob(f"{path.name}.*.partial"):
             leftover.unlink(missing_ok=True)
-        if not path.is_file():
-            return None
-        said = torch.load(path, weights_only=True)
-        return (
-            cls(**{name: part for name, part in said.items() if name != "run"})
-            if said["run"] == run
-            else None
-        )
+        said = torch.load(path, weights_only=True) if path.is_file() else {"run": None}
+        return cls(**said) if said["run"] == run else cls(run=run)
+
+    def keep(
+        self, path: Path, row: dict[str, float], net: torch.nn.Module, optimiser: torch.optim.Optimizer
+    ) -> None:
+        """Take an epoch in, and write the whole state in one rename."""
+        import torch
+
+        self.history.append(row)
+        if self.best_epoch < 0 or row["val_miou"] > self.history[self.best_epoch]["val_miou"]:
+            self.best_epoch = len(self.history) - 1
+            self.best = {name: value.detach().clone() for name, value in net.state_dict().items()}
+        self.net, self.optimiser = net.state_dict(), optimiser.state_dict()
+        sink = io.BytesIO()
+        torch.save(vars(self), sink)
+        write_atomic(path, sink.getvalue())
 
 
 def fit_network(
@@ -212,46 +202,36 @@ def fit_network(
             mass = weight[y[y != IGNORE]].sum()
             if split == "train" and mass > 0:
                 optimiser.zero_grad(set_to_none=True)
-                (loss / mass).backward()
+                torch.autograd.backward(loss / mass)
                 optimiser.step()
         guess, truth = logits.argmax(dim=1).cpu().numpy(), y.cpu().numpy()
         return float(loss.detach()), float(mass), accumulate(guess, truth, values=values)
 
-    run = key(model, checkpoint.fingerprint, str(threads), torch.__version__)
-    state = _State.resume(work / "state.pt", run)
-    if state is None:
-        state = _State(epoch=0, net={}, optimiser={}, best={}, best_epoch=-1, history=[])
-    else:
+    state = _State.resume(
+        work / "state.pt", key(model, checkpoint.fingerprint, str(threads), torch.__version__)
+    )
+    if state.history:
         net.load_state_dict(state.net)
         optimiser.load_state_dict(state.optimiser)
     steps = math.ceil(len(samples.rows("train")) / model.batch)
-    for epoch in range(state.epoch, model.epochs):
+    for epoch in range(len(state.history), model.epochs):
         if epoch - state.best_epoch > model.patience:
             break
         row: dict[str, float] = {"epoch": epoch}
         for split in ("train", "val"):
-            total, mass, matrix = 0.0, 0.0, np.zeros((len(values), len(values)), np.int64)
+            parts = []
             for i, batch in enumerate(_batches(samples, split, model.batch, seed=(model.seed, epoch))):
-                if split == "train":
-                    for group in optimiser.param_groups:
-                        group["lr"] = _rate(model, epoch * steps + i, steps)
-                loss, share, counts = step(batch, split)
-                total, mass, matrix = total + loss, mass + share, matrix + counts
-            found = scores(matrix)
-            row |= {f"{split}_loss": total / max(mass, 1e-9), f"{split}_miou": found.mean_iou}
-            row |= {f"{split}_accuracy": found.overall_accuracy}
-        state.history.append(row)
-        if state.best_epoch < 0 or row["val_miou"] > state.history[state.best_epoch]["val_miou"]:
-            state.best_epoch = epoch
-            state.best = {name: value.detach().clone() for name, value in net.state_dict().items()}
-        state.epoch, state.net, state.optimiser = epoch + 1, net.state_dict(), optimiser.state_dict()
-        state.save(work / "state.pt", run)
+                for group in optimiser.param_groups:
+                    group["lr"] = _rate(model, epoch * steps + i, steps)
+                parts.append(step(batch, split))
+            row |= _summed(parts, split)
+        state.keep(work / "state.pt", row, net, optimiser)
         if progress:
             progress(
                 epoch + 1, model.epochs, f"train {checkpoint.name}, validation mIoU {row['val_miou']:.3f}"
             )
     net.load_state_dict(state.best)
-    _write_network(net, checkpoint.folder, stride=model.stride)
+    save(net, checkpoint.folder, stride=model.stride)
     best = state.history[state.best_epoch]
     return {
         "best_epoch": state.best_epoch,
@@ -296,6 +276,17 @@ def fit_forest(
     if progress:
         progress(1, 1, f"train {checkpoint.name}, validation mIoU {metrics['val_miou']:.3f}")
     return metrics
+
+
+def _summed(parts: list[tuple[float, float, NDArray[np.int64]]], split: str) -> dict[str, float]:
+    """One epoch's figures from the sums of its batches."""
+    found = scores(np.sum([matrix for _, _, matrix in parts], axis=0))
+    loss = sum(loss for loss, _, _ in parts) / max(sum(mass for _, mass, _ in parts), 1e-9)
+    return {
+        f"{split}_loss": loss,
+        f"{split}_miou": found.mean_iou,
+        f"{split}_accuracy": found.overall_accuracy,
+    }
 
 
 def _batches(
@@ -353,25 +344,6 @@ def _size(model: Model, patches: Patches) -> int:
             allowed=f"multiples of {model.stride}",
         )
     return patches.size
-
-
-def _train_ground(labels: xr.DataArray, folds: Folds, values: list[int]) -> NDArray[np.int64]:
-    """Labelled pixels per class on training ground, over all years."""
-    total = np.zeros(256, np.int64)
-    for rows, cols in windows(folds.shape):
-        used = folds.window(rows, cols) == FOLDS["train"]
-        for i in range(labels.sizes["time"]):
-            found = labels.isel(time=i, y=rows, x=cols).to_numpy()
-            total += np.bincount(found[used].ravel(), minlength=256)
-    return total[values]
-
-
-def _write_network(net: torch.nn.Module, folder: Path, *, stride: int) -> None:
-    from safetensors.torch import save
-
-    weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    write_atomic(folder / "model.safetensors", save(weights))
-    write_onnx(net, folder / "model.onnx", stride=stride)
 
 
 def _of(row: dict[str, float], fold: str) -> dict[str, float]:

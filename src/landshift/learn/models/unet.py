@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from landshift.learn.dataset import Normalisation
 
-__all__ = ["UNet"]
+__all__ = ["UNet", "plain_onnx", "save", "write_onnx"]
 
 
 @step(kind="model", name="unet")
@@ -88,6 +88,23 @@ class UNet:
         return net
 
 
+def save(net: nn.Module, folder: Path, *, stride: int) -> None:
+    """Write a network's weights, and the network as ONNX.
+
+    Args:
+        net: The network.
+        folder: The checkpoint's folder.
+        stride: Height and width of what it takes are multiples of it.
+    """
+    from safetensors.torch import save as packed
+
+    from landshift.plan import write_atomic
+
+    weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    write_atomic(folder / "model.safetensors", packed(weights))
+    write_onnx(net, folder / "model.onnx", stride=stride)
+
+
 def write_onnx(net: Any, path: Path, *, stride: int) -> None:
     """Write a network as ONNX that takes any batch and any multiple of the stride, without traces of the machine.
 
@@ -136,6 +153,7 @@ def plain_onnx(model: Any) -> bytes:
     del model.metadata_props[:]
     model.producer_version = ""
     graph = model.graph
+    del graph.metadata_props[:]
     for group in (graph.node, graph.input, graph.output, graph.value_info, graph.initializer):
         for part in group:
             del part.metadata_props[:]
