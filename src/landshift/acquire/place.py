@@ -61,6 +61,13 @@ def place(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) ->
     if geobox.crs is None:
         raise ConfigError("the place's grid has no CRS", hint='set one: `crs = "EPSG:3035"`')
     header = reader.header(raster)
+    key = (header, geobox, method)
+    placed: Placement | None = reader.placements.get(key, lambda: _place(reader, raster, geobox, method))
+    return placed
+
+
+def _place(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) -> Placement | None:
+    header = reader.header(raster)
     offset = _coincidence(header, geobox)
     if offset is not None:
         return _copied(header, geobox, offset)

@@ -106,8 +106,10 @@ def read(
         skip=on_error == "skip",
         reader=reader or TileReader(held_bytes=0),
     )
-    values = np.full((len(passes), len(bands), *outer.shape), np.nan, np.float32)
-    codes = np.zeros((len(passes), *outer.shape), np.uint8)
+    values = np.empty(
+        (len(passes), len(bands), *outer.shape), np.float32
+    )  # each look is filled in its thread
+    codes = np.empty((len(passes), *outer.shape), np.uint8)
     job.run(passes, values, codes)
     if reader is None:
         job.reader.close()
@@ -172,11 +174,12 @@ class _Reading:
     def run(self, passes: Sequence[Pass], values: NDArray[np.float32], codes: NDArray[np.uint8]) -> None:
         """Read the first scene of every date straight into the cube, bands side by side; then fuse the others."""
         chosen = [[scene for scene in group.scenes if _touches(scene, self.outer)] for group in passes]
-        looks = [
-            _Look(scene=scenes[0], values=values[number], codes=codes[number])
-            for number, scenes in enumerate(chosen)
-            if scenes
-        ]
+        looks = []
+        for number, scenes in enumerate(chosen):
+            if scenes:
+                looks.append(_Look(scene=scenes[0], values=values[number], codes=codes[number]))
+            else:
+                values[number], codes[number] = np.nan, QUALITY["nodata"]
         tasks = [task for look in looks for task in self.tasks(look)]
         self.map(lambda task: task(), tasks)
         self.map(self.finish, looks)
@@ -203,7 +206,7 @@ class _Reading:
         """Add the later scenes of a date."""
         values, codes, scenes = item
         for scene in scenes:
-            look = _Look(scene=scene, values=np.full_like(values, np.nan), codes=np.zeros_like(codes))
+            look = _Look(scene=scene, values=np.empty_like(values), codes=np.empty_like(codes))
             for task in self.tasks(look):
                 task()
             self.finish(look)
@@ -246,6 +249,8 @@ class _Reading:
         header = self.reader.header(raster)
         look.agree(header, raster)
         found = place(self.reader, raster, self.geobox, self.resampling)
+        if found is None or found.warp is None or self.outer is not self.geobox:
+            look.values[[number for number, _ in files]] = np.nan
         if found is None:
             return
         indexes = [file.index for _, file in files]
@@ -267,6 +272,8 @@ class _Reading:
             return
         look.agree(self.reader.header(raster), raster)
         found = place(self.reader, raster, self.outer, "nearest")
+        if found is None or found.warp is None:
+            look.codes[...] = QUALITY["nodata"]
         if found is None:
             return
         pixels = self.reader.read(raster, [layer.index], found.rows, found.cols)[0]
@@ -285,6 +292,7 @@ class _Reading:
             return
         codes = look.codes[self.inner]
         if not (self.masks and look.scene.quality):
+            look.codes[...] = QUALITY["nodata"]
             codes[...] = QUALITY["clear"]
         if self.bands:
             settle(look.values[(slice(None), *self.inner)], codes)

@@ -135,7 +135,9 @@ class TileReader:
         self._headers: Recent[tuple[Raster, int], Header] = Recent(weight=lambda _: 1, bound=1_000_000)
         self._tiles: Recent[_Key, NDArray[Any]] = Recent(weight=lambda tile: tile.nbytes, bound=held_bytes)
         self.warps: Recent[object, Warp] = Recent(weight=lambda warp: warp.rows.nbytes * 2, bound=WARP_BYTES)
-        """Where blocks lie on source grids; see :mod:`landshift.acquire.place`."""
+        """Coordinates of blocks on source grids; see :mod:`landshift.acquire.place`."""
+        self.placements: Recent[object, Any] = Recent(weight=lambda _: 1, bound=64)
+        """Where the latest blocks lie on source grids."""
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,9 @@ Every loop takes the source window, the target's coordinates (int32, units of 2^
 origin's pixel), a frame and a code. The frame holds, in int64: the window's first row and column relative to the
 coordinates' origin; the lowest and one past the highest valid coordinate, rows then columns; the row and
 column of the first pixel inside its cell. The code holds nodata (NaN: none), scale and offset, in float64.
-Missing source pixels are left out and the remaining weights renormalised, as GDAL's warper does.
+As in GDAL's warper, missing source pixels are left out and the remaining weights renormalised, and a target
+pixel whose centre falls on a missing source pixel is missing: data do not grow (``average`` takes whatever its
+area holds).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ MASK: Final = ONE - 1
 INVERSE: Final = 1.0 / ONE
 CELL: Final = 32
 OUTSIDE: Final = -(2**31)
+TINY: Final = 1e-6
 WIDE: Final = 1.05
 """From this many source pixels per target pixel on, bilinear and cubic kernels are widened against aliasing."""
 
@@ -131,38 +134,133 @@ def nearest(source: Array, rows: Array, cols: Array, frame: Array, code: Array, 
 
 
 @njit(cache=True, nogil=True)
-def bilinear(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> None:
-    """Interpolate between the four pixels around."""
+def bilinear(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> int:
+    """Interpolate between the four pixels around, where all of them are there; NaN elsewhere.
+
+    Returns:
+        How many pixels are left to :func:`mend`.
+    """
+    dy, dx = frame[0], frame[1]
+    nodata, scale, offset = code[0], code[1], code[2]
+    height, width = np.uint32(source.shape[0] - 1), np.uint32(source.shape[1] - 1)
+    one = np.uint64(1)
+    left = 0
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            out[i, j] = _bilinear(source, rows[i, j], cols[i, j], frame, code)
+            rv, cv = rows[i, j], cols[i, j]
+            row, col = np.uint32((rv >> BITS) - dy), np.uint32((cv >> BITS) - dx)
+            if row < height and col < width:  # negative ones have wrapped around
+                r, c = np.uint64(row), np.uint64(col)
+                a, b = np.float64(source[r, c]), np.float64(source[r, c + one])
+                d, e = np.float64(source[r + one, c]), np.float64(source[r + one, c + one])
+                u, v = (cv & MASK) * INVERSE, (rv & MASK) * INVERSE
+                upper, lower = a + (b - a) * u, d + (e - d) * u
+                value = upper + (lower - upper) * v
+                complete = nodata not in (a, b, d, e)
+                if complete and value == value:  # noqa: PLR0124 - NaN differs from itself
+                    out[i, j] = value * scale + offset
+                    continue
+            out[i, j] = np.nan
+            left += 1
+    return left
 
 
 @njit(cache=True, nogil=True)
-def cubic(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> None:
-    """Interpolate between sixteen pixels (Keys 1981, a = -1/2); bilinear where one of them is missing."""
+def cubic(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> int:
+    """Interpolate between sixteen pixels (Keys 1981, a = -1/2), where all of them are there; NaN elsewhere.
+
+    Returns:
+        How many pixels are left to :func:`mend`.
+    """
+    dy, dx = frame[0], frame[1]
+    nodata, scale, offset = code[0], code[1], code[2]
+    height, width = source.shape
+    left = 0
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            out[i, j] = _cubic(source, rows[i, j], cols[i, j], frame, code)
+            rv, cv = rows[i, j], cols[i, j]
+            r, c = (rv >> BITS) - dy, (cv >> BITS) - dx
+            out[i, j] = np.nan
+            left += 1
+            if 1 <= r < height - 2 and 1 <= c < width - 2:
+                wx, wy = _keys((cv & MASK) * INVERSE), _keys((rv & MASK) * INVERSE)
+                total, complete = 0.0, True
+                for k in range(4):
+                    line = 0.0
+                    for m in range(4):
+                        value = np.float64(source[r - 1 + k, c - 1 + m])
+                        complete &= value != nodata
+                        line += wx[m] * value
+                    total += wy[k] * line
+                if complete and total == total:  # noqa: PLR0124 - NaN differs from itself
+                    out[i, j] = total * scale + offset
+                    left -= 1
+    return left
+
+
+@njit(cache=True, nogil=True)
+def mend(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> None:
+    """Interpolate bilinearly, where ``out`` is NaN, between those of the four pixels that are there."""
+    nodata, scale, offset = code[0], code[1], code[2]
+    height, width = source.shape
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            rv, cv = rows[i, j], cols[i, j]
+            if out[i, j] == out[i, j] or not (frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]):
+                continue
+            centre = source[((rv + HALF) >> BITS) - frame[0], ((cv + HALF) >> BITS) - frame[1]]
+            if centre == nodata or centre != centre:  # noqa: PLR0124 - NaN differs from itself
+                continue
+            r, c = (rv >> BITS) - frame[0], (cv >> BITS) - frame[1]
+            u, v = (cv & MASK) * INVERSE, (rv & MASK) * INVERSE
+            total, weight = 0.0, 0.0
+            for y in range(max(r, 0), min(r + 2, height)):
+                for x in range(max(c, 0), min(c + 2, width)):
+                    value = np.float64(source[y, x])
+                    if value != nodata and value == value:  # noqa: PLR0124 - NaN differs from itself
+                        part = (v if y > r else 1.0 - v) * (u if x > c else 1.0 - u)
+                        total += part * value
+                        weight += part
+            out[i, j] = total / weight * scale + offset
 
 
 @njit(cache=True, nogil=True)
 def wide(
     source: Array, rows: Array, cols: Array, frame: Array, code: Array, steps: Array, out: Array
 ) -> None:
-    """Interpolate with a kernel as wide as the target pixel, where that is larger than a source pixel.
+    """Interpolate with a kernel as wide as the target pixel, in cells where that is larger than a source pixel.
 
-    ``frame[8]`` tells the kernel: 0 bilinear, 1 cubic.
+    ``frame[8]`` tells the kernel: 0 triangle (bilinear), 1 Keys' (cubic).
     """
+    nodata, scale, offset = code[0], code[1], code[2]
+    reach = 2.0 if frame[8] else 1.0
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             step = steps[(i + frame[6]) // CELL, (j + frame[7]) // CELL]
-            if max(step[0], step[1]) > WIDE:
-                out[i, j] = _wide(source, rows[i, j], cols[i, j], frame, code, step)
-            elif frame[8]:
-                out[i, j] = _cubic(source, rows[i, j], cols[i, j], frame, code)
-            else:
-                out[i, j] = _bilinear(source, rows[i, j], cols[i, j], frame, code)
+            if max(step[0], step[1]) <= WIDE:
+                continue
+            out[i, j] = np.nan
+            rv, cv = rows[i, j], cols[i, j]
+            if not (frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]):
+                continue
+            centre = source[((rv + HALF) >> BITS) - frame[0], ((cv + HALF) >> BITS) - frame[1]]
+            if centre == nodata or centre != centre:  # noqa: PLR0124 - NaN differs from itself
+                continue
+            sy, sx = max(1.0, step[0]), max(1.0, step[1])
+            y, x = rv * INVERSE - frame[0], cv * INVERSE - frame[1]
+            top, bottom = _ends(y, reach * sy, source.shape[0])
+            left, right = _ends(x, reach * sx, source.shape[1])
+            total, weight = 0.0, 0.0
+            for r in range(top, bottom):
+                wy = _weight((r - y) / sy, frame[8])
+                for c in range(left, right):
+                    value = np.float64(source[r, c])
+                    if value != nodata and value == value:  # noqa: PLR0124 - NaN differs from itself
+                        part = wy * _weight((c - x) / sx, frame[8])
+                        total += part * value
+                        weight += part
+            if weight > TINY:
+                out[i, j] = total / weight * scale + offset
 
 
 @njit(cache=True, nogil=True)
@@ -186,12 +284,12 @@ def average(
             for r in range(int(top), int(np.ceil(bottom))):
                 part_y = min(bottom, r + 1.0) - max(top, r)
                 for c in range(int(left), int(np.ceil(right))):
-                    value = source[r, c]
+                    value = np.float64(source[r, c])
                     if value != nodata and value == value:  # noqa: PLR0124 - NaN differs from itself
                         part = part_y * (min(right, c + 1.0) - max(left, c))
                         total += part * value
                         weight += part
-            if weight > 1e-6:
+            if weight > TINY:
                 out[i, j] = total / weight * scale + offset
 
 
@@ -211,47 +309,6 @@ def _fixed(found: float, origin: int) -> Any:
 
 
 @njit(inline="always")
-def _missing(value: Any, nodata: float) -> bool:
-    return bool(value == nodata or value != value)  # noqa: PLR0124 - NaN differs from itself
-
-
-@njit(inline="always")
-def _bilinear(source: Array, rv: int, cv: int, frame: Array, code: Array) -> float:
-    r = (rv >> BITS) - frame[0]
-    c = (cv >> BITS) - frame[1]
-    if 0 <= r < source.shape[0] - 1 and 0 <= c < source.shape[1] - 1:
-        a, b = source[r, c], source[r, c + 1]
-        d, e = source[r + 1, c], source[r + 1, c + 1]
-        nodata = code[0]
-        if not (_missing(a, nodata) or _missing(b, nodata) or _missing(d, nodata) or _missing(e, nodata)):
-            u, v = (cv & MASK) * INVERSE, (rv & MASK) * INVERSE
-            upper = a * (1.0 - u) + b * u
-            lower = d * (1.0 - u) + e * u
-            value: float = (upper * (1.0 - v) + lower * v) * code[1] + code[2]
-            return value
-    return _bilinear_some(source, rv, cv, frame, code)
-
-
-@njit(cache=True, nogil=True)
-def _bilinear_some(source: Array, rv: int, cv: int, frame: Array, code: Array) -> float:
-    """Bilinear over those of the four pixels that exist."""
-    if not (frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]):
-        return np.nan
-    row, col = (rv >> BITS) - frame[0], (cv >> BITS) - frame[1]
-    u, v = (cv & MASK) * INVERSE, (rv & MASK) * INVERSE
-    total, weight = 0.0, 0.0
-    for k in range(2):
-        for m in range(2):
-            r, c = row + k, col + m
-            if 0 <= r < source.shape[0] and 0 <= c < source.shape[1]:
-                part = (v if k else 1.0 - v) * (u if m else 1.0 - u)
-                if not _missing(source[r, c], code[0]):
-                    total += part * source[r, c]
-                    weight += part
-    return total / weight * code[1] + code[2] if weight > 1e-5 else np.nan
-
-
-@njit(inline="always")
 def _keys(t: float) -> tuple[float, float, float, float]:
     """Weights of Keys' cubic convolution at fraction ``t`` for the pixels at -1, 0, 1, 2."""
     t2, t3 = t * t, t * t * t
@@ -264,23 +321,9 @@ def _keys(t: float) -> tuple[float, float, float, float]:
 
 
 @njit(inline="always")
-def _cubic(source: Array, rv: int, cv: int, frame: Array, code: Array) -> float:
-    r = (rv >> BITS) - frame[0]
-    c = (cv >> BITS) - frame[1]
-    if 1 <= r < source.shape[0] - 2 and 1 <= c < source.shape[1] - 2:
-        wx = _keys((cv & MASK) * INVERSE)
-        wy = _keys((rv & MASK) * INVERSE)
-        total, complete = 0.0, True
-        for k in range(4):
-            line = 0.0
-            for m in range(4):
-                value = source[r - 1 + k, c - 1 + m]
-                complete &= not _missing(value, code[0])
-                line += wx[m] * value
-            total += wy[k] * line
-        if complete:
-            return float(total * code[1] + code[2])
-    return _bilinear(source, rv, cv, frame, code)
+def _ends(at: float, reach: float, size: int) -> tuple[int, int]:
+    """First pixel within reach, and the one past the last."""
+    return max(int(np.ceil(at - reach)), 0), min(int(np.floor(at + reach)) + 1, size)
 
 
 @njit(inline="always")
@@ -292,30 +335,3 @@ def _weight(t: float, cubic: int) -> float:
     if t < 1.0:
         return (1.5 * t - 2.5) * t * t + 1.0
     return ((-0.5 * t + 2.5) * t - 4.0) * t + 2.0 if t < 2.0 else 0.0
-
-
-@njit(cache=True, nogil=True)
-def _wide(source: Array, rv: int, cv: int, frame: Array, code: Array, step: Array) -> float:
-    if not (frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]):
-        return np.nan
-    sy, sx = max(1.0, step[0]), max(1.0, step[1])
-    y, x = rv * INVERSE - frame[0], cv * INVERSE - frame[1]
-    reach = 2.0 if frame[8] else 1.0
-    top, bottom = (
-        max(int(np.ceil(y - reach * sy)), 0),
-        min(int(np.floor(y + reach * sy)), source.shape[0] - 1),
-    )
-    left, right = (
-        max(int(np.ceil(x - reach * sx)), 0),
-        min(int(np.floor(x + reach * sx)), source.shape[1] - 1),
-    )
-    total, weight = 0.0, 0.0
-    for r in range(top, bottom + 1):
-        wy = _weight((r - y) / sy, frame[8])
-        for c in range(left, right + 1):
-            value = source[r, c]
-            if not _missing(value, code[0]):
-                part = wy * _weight((c - x) / sx, frame[8])
-                total += part * value
-                weight += part
-    return total / weight * code[1] + code[2] if weight > 1e-5 else np.nan

@@ -201,12 +201,8 @@ def gather(
         kernels.nearest(data, warp.rows, warp.cols, frame, code, target)
     elif method == "average":
         kernels.average(data, warp.rows, warp.cols, frame, code, warp.steps, target)
-    elif warp.steps.max() > kernels.WIDE:
-        kernels.wide(data, warp.rows, warp.cols, frame, code, warp.steps, target)
-    elif method == "cubic":
-        kernels.cubic(data, warp.rows, warp.cols, frame, code, target)
     else:
-        kernels.bilinear(data, warp.rows, warp.cols, frame, code, target)
+        _interpolate(data, warp, frame, code, target)
     return target
 
 
@@ -285,6 +281,19 @@ def _origin(found: tuple[Floats, ...], source: tuple[int, int]) -> tuple[int, in
             )
         origin.append(int(low))
     return origin[0], origin[1]
+
+
+def _interpolate(
+    data: NDArray[Any], warp: Warp, frame: NDArray[np.int64], code: Floats, out: NDArray[np.float32]
+) -> None:
+    """Bilinear or cubic, widened in the cells that need it."""
+    largest = warp.steps.max(axis=-1)
+    if largest.min() <= kernels.WIDE:
+        kernel = kernels.cubic if frame[-1] else kernels.bilinear
+        if kernel(data, warp.rows, warp.cols, frame, code, out):
+            kernels.mend(data, warp.rows, warp.cols, frame, code, out)
+    if largest.max() > kernels.WIDE:
+        kernels.wide(data, warp.rows, warp.cols, frame, code, warp.steps, out)
 
 
 def _code(stored: Stored) -> Floats:
