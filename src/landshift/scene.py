@@ -194,18 +194,24 @@ def scene_from_item(
 def _band_files(item: pystac.Item, sensor: Sensor | None) -> dict[str, BandFile]:
     """Files by common name; a name that fits exactly beats an alias, an alias beats a common name."""
     places = [place for name, asset in item.assets.items() for place in _places(name, asset)]
+    places.sort(
+        key=lambda place: (place.href.endswith(".jp2"), place.pixel)
+    )  # COG before JPEG 2000, fine first
     if sensor is None:
-        named = {place.names[0]: place for place in places if place.is_data}
+        named: dict[str, _Place] = {}
+        for place in places:
+            if place.is_data:
+                named.setdefault(place.names[0], place)
         return {
             name: place.file(1.0, float(place.raster.get("offset", 0.0)), None)
             for name, place in named.items()
         }
     found: dict[str, BandFile] = {}
     for band in sensor.bands:
-        place = _best(places, band)
-        if place:
-            offset = _offset(item, sensor, band, place)
-            found[band.name] = place.file(band.scale, offset, sensor.nodata)
+        best = _best(places, band)
+        if best is not None:
+            offset = _offset(item, sensor, band, best)
+            found[band.name] = best.file(band.scale, offset, sensor.nodata)
     return found
 
 
@@ -221,6 +227,7 @@ class _Place:
     raster: Mapping[str, Any]
     variable: str | None
     is_data: bool
+    pixel: float
 
     def file(self, scale: float, offset: float, nodata: float | None) -> BandFile:
         """The band's file; what the asset itself says of scale and nodata comes first."""
@@ -240,26 +247,12 @@ def _places(key: str, asset: pystac.Asset) -> list[_Place]:
     rasters = extra.get("raster:bands") or []
     roles = set(asset.roles or [])
     href = asset.get_absolute_href() or asset.href
-    data = "data" in roles or not roles & {
-        "metadata",
-        "thumbnail",
-        "overview",
-        "quality",
-        "landshift:quality",
-    }
-    if href.split("?")[0].rsplit(".", maxsplit=1)[-1].lower() in {
-        "jpg",
-        "jpeg",
-        "json",
-        "xml",
-        "txt",
-        "html",
-        "jp2",
-    }:
+    suffix = href.split("?")[0].rsplit(".", maxsplit=1)[-1].lower()
+    if suffix in _NO_RASTER or {key, *roles} & _PICTURES:
         return []
     made = []
     for number, band in enumerate(bands, start=1):
-        raster = rasters[number - 1] if number <= len(rasters) else _raster_11(band)
+        raster = rasters[number - 1] if number <= len(rasters) else _raster_11({**extra, **band})
         step = extra.get("landshift:index")
         made.append(
             _Place(
@@ -270,10 +263,21 @@ def _places(key: str, asset: pystac.Asset) -> list[_Place]:
                 common=band.get("common_name") or band.get("eo:common_name"),
                 raster=raster,
                 variable=extra.get("landshift:variable"),
-                is_data=data,
+                is_data="data" in roles or not roles & _NO_DATA,
+                pixel=abs(float((extra.get("proj:transform") or [extra.get("gsd") or 0.0])[0])),
             )
         )
     return made
+
+
+_NO_RASTER: Final = frozenset({"jpg", "jpeg", "json", "xml", "txt", "html"})
+"""Suffixes of files that hold no pixels to read."""
+_PICTURES: Final = frozenset(
+    {"visual", "overview", "thumbnail", "preview", "rendered_preview", "tilejson", "tiles"}
+)
+"""Assets, by key or role, that are for looking at; some name the bands they were drawn from."""
+_NO_DATA: Final = frozenset({"metadata", "quality", "landshift:quality"})
+"""Roles of layers that are no bands, where they are not data as well."""
 
 
 def _best(places: Sequence[_Place], band: Band) -> _Place | None:

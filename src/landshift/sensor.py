@@ -33,7 +33,7 @@ __all__ = [
     "names",
 ]
 
-QualityRule = Literal["scl", "qa_pixel", "mask", "valid"]
+QualityRule = Literal["scl", "qa_pixel", "fmask", "mask", "valid"]
 
 BAND_DIM: Final[Mapping[str, str]] = MappingProxyType(
     {"reflectance": "band", "backscatter": "pol", "index": "index_name", "data": "band"}
@@ -189,8 +189,9 @@ def decode_quality(raw: NDArray[Any], rule: QualityRule) -> NDArray[np.uint8]:
     """Decode a product's quality layer into our classes.
 
     ``scl`` is Sentinel-2's scene classification (class 2, dark or topographic shadow, and 7, unclassified,
-    count as clear), ``qa_pixel`` the bit field of Landsat Collection 2 (USGS LSDS-1619), ``mask`` a layer
-    whose non-zero pixels are cloud, ``valid`` one whose non-zero pixels are clear.
+    count as clear), ``qa_pixel`` the bit field of Landsat Collection 2 (USGS LSDS-1619), ``fmask`` the codes
+    that Geoscience Australia's Landsat ARD uses, ``mask`` a layer whose non-zero pixels are cloud, ``valid`` one
+    whose non-zero pixels are clear.
 
     Args:
         raw: Codes, any shape, integer.
@@ -221,12 +222,17 @@ def _lookup(rule: QualityRule) -> NDArray[np.uint8]:
         listed = ["nodata", "saturated", "clear", "shadow", "clear", "clear", "water", "clear"]
         listed += ["cloud", "cloud", "thin_cloud", "snow"]
         table[: len(listed)] = [QUALITY[name] for name in listed]
+    elif rule == "fmask":
+        table = np.full(codes.shape, QUALITY["nodata"], np.uint8)
+        table[:6] = [QUALITY[name] for name in ("nodata", "clear", "cloud", "shadow", "snow", "water")]
     elif rule == "mask":
         table = np.where(codes > 0, QUALITY["cloud"], QUALITY["clear"]).astype(np.uint8)
     elif rule == "valid":
         table = np.where(codes > 0, QUALITY["clear"], QUALITY["nodata"]).astype(np.uint8)
     else:
-        raise ConfigError("unknown quality rule", got=rule, allowed=["scl", "qa_pixel", "mask", "valid"])
+        raise ConfigError(
+            "unknown quality rule", got=rule, allowed=["scl", "qa_pixel", "fmask", "mask", "valid"]
+        )
     table.setflags(write=False)
     return table
 
