@@ -80,6 +80,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         attrs={"long_name": "spectral index", "units": "1"},
     ),
     "data": Kind(dtype="float32", fill=math.nan, attrs={"long_name": "stacked sources"}),
+    "labels": Kind(dtype="uint8", fill=0, masked=False, attrs={"long_name": "land class, 0 = unlabelled"}),
     "quality": Kind(dtype="uint8", fill=0, masked=False, attrs=_flags()),
     "n_clear": Kind(
         dtype="uint16", fill=0, masked=False, attrs={"long_name": "number of clear looks", "units": "1"}
@@ -142,7 +143,7 @@ class Array:
     @property
     def names(self) -> int:
         """Number of bands; 1 where it has none."""
-        return self.shape[self.dims.index(self.axis)] if self.axis else 1
+        return self.shape[1] if self.axis else 1
 
     @property
     def axis(self) -> str | None:
@@ -187,11 +188,11 @@ class Layout:
     @property
     def arrays(self) -> tuple[Array, ...]:
         """The variables, the main one first."""
-        if self.variable not in BAND_DIM:
-            hint = did_you_mean(self.variable, BAND_DIM)
-            raise ConfigError("unknown variable", got=self.variable, hint=hint)
-        mains = [self.variable, "index"] if self.indices else [self.variable]
-        listed = {name: ("time", BAND_DIM[name], "y", "x") for name in mains}
+        mains = {self.variable: self.names} | ({"index": self.indices} if self.indices else {})
+        listed = {
+            name: ("time", BAND_DIM[name], "y", "x") if along else ("time", "y", "x")
+            for name, along in mains.items()
+        }
         return tuple(self._array(name, dims) for name, dims in {**listed, **self.extra}.items())
 
     def names_of(self, variable: str) -> tuple[str, ...]:

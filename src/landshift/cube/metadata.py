@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from landshift.cube.codec import LEVEL
 from landshift.cube.layout import Array, Layout
 from landshift.errors import GridError
+from landshift.sensor import BAND_DIM
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -43,8 +44,8 @@ def refuse_odd(layout: Layout, times: NDArray[np.datetime64], coords: Columns) -
     if not len(times) or (np.diff(times) <= np.timedelta64(0)).any():
         raise GridError("a cube needs dates, ascending and each once", got=f"{len(times)} dates")
     listed = (*layout.names, *layout.indices)
-    if not layout.names or len(set(listed)) != len(listed):
-        raise GridError("a cube needs bands, each once", got=listed)
+    if bool(layout.names) != (layout.variable in BAND_DIM) or len(set(listed)) != len(listed):
+        raise GridError(f"{layout.variable} needs its bands, each once", got=listed)
     for name, values in coords.items():
         if len(values) != len(times):
             raise GridError(

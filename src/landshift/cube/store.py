@@ -61,7 +61,7 @@ def create(  # noqa: PLR0913 - a store is made of this: grid, dates, bands, furt
         path: The ``.zarr`` folder.
         geobox: The whole grid.
         times: Dates, UTC, ascending.
-        variable: ``reflectance``, ``backscatter``, ``index`` or ``data``.
+        variable: ``reflectance``, ``backscatter``, ``index``, ``data``, or ``labels``, which has no bands.
         names: Its bands, polarisations or indices.
         product: The product's name, for the title.
         extra: Further variables and their dimensions: ``quality``, ``n_clear``, ``age``.
