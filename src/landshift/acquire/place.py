@@ -18,9 +18,11 @@ from landshift.kernel.resample import Floats, Method, ToSource, Warp, locate
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
-    from landshift.acquire.tiles import Header, Raster, TileReader
+    from landshift.acquire.datasets import Header, Raster
+    from landshift.acquire.tiles import TileReader
+    from landshift.scene import Scene
 
-__all__ = ["Placement", "place"]
+__all__ = ["Placement", "place", "touches"]
 
 COINCIDE: Final = 1e-3
 """Grids coincide where no pixel of the block lies further than this from a source pixel, in source pixels."""
@@ -155,3 +157,26 @@ def _way(header: Header, geobox: GeoBox) -> tuple[ToSource, tuple[int, int]]:
         return rows, cols
 
     return to_source, (first_y, first_x)
+
+
+def touches(scene: Scene, geobox: GeoBox) -> bool:
+    """Whether a scene may touch a grid, by its footprint: no file is opened for scenes that cannot.
+
+    Args:
+        scene: A scene; without a footprint it may.
+        geobox: The grid.
+    """
+    from shapely.geometry import box, shape
+
+    if scene.footprint is None or geobox.crs is None:
+        return True
+    around = geobox.extent.to_crs("EPSG:4326", resolution=float("inf")).boundingbox
+    if not np.isfinite(around.bbox).all() or around.range_x[1] - around.range_x[0] > 180:
+        return True
+    margin = 0.1
+    outline = shape(dict(scene.footprint))
+    left, bottom, right, top = around.bbox
+    return any(
+        outline.intersects(box(left - margin + turn, bottom - margin, right + margin + turn, top + margin))
+        for turn in (-360.0, 0.0, 360.0)
+    )

@@ -10,7 +10,7 @@ is NaN in all bands and ``nodata`` in quality.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,10 +20,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from landshift.acquire.datasets import Header, Raster
+from landshift.acquire.frame import assemble, grids, quantity_of
 from landshift.acquire.fuse import merge, settle
-from landshift.acquire.place import Placement, place
-from landshift.acquire.tiles import Header, Raster, TileReader
-from landshift.errors import ConfigError, GridError, NetworkError, SceneError, did_you_mean
+from landshift.acquire.place import Placement, place, touches
+from landshift.acquire.tiles import TileReader
+from landshift.errors import ConfigError, NetworkError, SceneError, did_you_mean
 from landshift.kernel.resample import Method, Patch, Stored, copy, gather, gather_codes
 from landshift.scene import BandFile, Pass, Scene
 from landshift.sensor import QUALITY, decode_quality
@@ -33,10 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Needed", "needed", "read"]
 
-BAND_DIM: Final = {"reflectance": "band", "backscatter": "pol", "index": "index"}
-"""Name of the band dimension by quantity."""
-ANGLES: Final = ("sun_zenith", "sun_azimuth", "view_zenith", "view_azimuth")
 OnError = Literal["raise", "skip"]
+METHODS: Final = get_args(Method)
+ON_ERROR: Final = get_args(OnError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,11 @@ def read(
         SceneError: A file cannot be used, and ``on_error`` is ``raise``.
         NetworkError: A server does not answer, and ``on_error`` is ``raise``.
     """
-    quantity = _quantity(passes, resampling, on_error)
-    outer, inner = _grids(geobox, quality)
+    for name, value, allowed in (("resampling", resampling, METHODS), ("on_error", on_error, ON_ERROR)):
+        if value not in allowed:
+            raise ConfigError(f"unknown {name} {value!r}", hint=did_you_mean(str(value), allowed))
+    quantity_of(passes)
+    outer, inner = grids(geobox, None if isinstance(quality, bool) else quality)
     job = _Reading(
         geobox=geobox,
         outer=outer,
@@ -113,7 +117,10 @@ def read(
     job.run(passes, values, codes)
     if reader is None:
         job.reader.close()
-    return _dataset(passes, job, quantity, {"values": values, "quality": codes})
+    cube = assemble(passes, outer, bands=bands, values=values, quality=codes if job.masks else None)
+    if job.errors:
+        cube.attrs["read_errors"] = job.errors
+    return cube
 
 
 def needed(
@@ -141,7 +148,7 @@ def needed(
     """
     reader = reader or TileReader()
     total = Needed()
-    for scene in (scene for group in passes for scene in group.scenes if _touches(scene, geobox)):
+    for scene in (scene for group in passes for scene in group.scenes if touches(scene, geobox)):
         files = [
             (Raster(href=file.href, variable=file.variable), file.index, resampling)
             for file in (_file(scene, band) for band in bands)
@@ -173,7 +180,7 @@ class _Reading:
 
     def run(self, passes: Sequence[Pass], values: NDArray[np.float32], codes: NDArray[np.uint8]) -> None:
         """Read the first scene of every date straight into the cube, bands side by side; then fuse the others."""
-        chosen = [[scene for scene in group.scenes if _touches(scene, self.outer)] for group in passes]
+        chosen = [[scene for scene in group.scenes if touches(scene, self.outer)] for group in passes]
         looks = []
         for number, scenes in enumerate(chosen):
             if scenes:
@@ -216,19 +223,21 @@ class _Reading:
         """What has to be read of a scene: its quality, and its bands file by file."""
         groups: dict[Raster, list[tuple[int, BandFile]]] = {}
         for number, band in enumerate(self.bands):
-            file = _file(look.scene, band)
+            if band not in look.scene.bands:
+                return [self.guard(look, partial(_file, look.scene, band))]
+            file = look.scene.bands[band]
             groups.setdefault(Raster(href=file.href, variable=file.variable), []).append((number, file))
         made = [
-            self.guard(look, raster, partial(self.read_bands, look, raster, files))
+            self.guard(look, partial(self.read_bands, look, raster, files))
             for raster, files in groups.items()
         ]
         layer = look.scene.quality if self.masks else None
         if layer:
             raster = Raster(href=layer.href, variable=layer.variable)
-            made.append(self.guard(look, raster, partial(self.read_quality, look, raster)))
+            made.append(self.guard(look, partial(self.read_quality, look, raster)))
         return made
 
-    def guard(self, look: _Look, raster: Raster, work: Callable[[], None]) -> Callable[[], None]:
+    def guard(self, look: _Look, work: Callable[[], object]) -> Callable[[], None]:
         """Turn a failure into a record, where failures are to be skipped."""
 
         def guarded() -> None:
@@ -238,9 +247,10 @@ class _Reading:
                 if not self.skip:
                     raise
                 with self.lock:
-                    look.failed.append(raster.href)
-                    record = {"item": look.scene.id, "where": str(error.where), "error": error.message}
-                    self.errors.append(record)
+                    look.failed.append(error.message)
+                    self.errors.append(
+                        {"item": look.scene.id, "where": str(error.where), "error": error.message}
+                    )
 
         return guarded
 
@@ -315,8 +325,8 @@ class _Look:
         if first.crs != header.crs:
             raise SceneError(
                 f"files of scene {self.scene.id} are in different coordinate reference systems",
-                where=raster.href,
-                got=f"{_short(header)} here, {_short(first)} in {other.href}",
+                where=raster.shown,
+                got=f"{_short(header)} here, {_short(first)} in {other.shown}",
                 hint="one of them is mislabelled or of another scene: warp it to the others' system, or leave it out",
             )
 
@@ -325,63 +335,10 @@ def _short(header: Header) -> str:
     return f"EPSG:{header.crs.epsg}" if header.crs.epsg else str(header.crs)[:60]
 
 
-def _quantity(passes: Sequence[Pass], resampling: str, on_error: str) -> str:
-    """Check arguments; the quantity of all passes."""
-    for name, value, allowed in (
-        ("resampling", resampling, get_args(Method)),
-        ("on_error", on_error, get_args(OnError)),
-    ):
-        if value not in allowed:
-            raise ConfigError(f"unknown {name} {value!r}", hint=did_you_mean(str(value), allowed))
-    found = sorted({scene.quantity for group in passes for scene in group.scenes})
-    if len(found) > 1:
-        raise ConfigError(
-            "scenes of different quantities cannot share a cube",
-            got=found,
-            hint='make one product per source, or a `kind = "stack"` of both',
-        )
-    return found[0] if found else "reflectance"
-
-
-def _grids(geobox: GeoBox, quality: bool | GeoBox) -> tuple[GeoBox, tuple[slice, slice]]:  # noqa: FBT001 - see read
-    """The cube's grid, and where the bands' grid lies in it."""
-    if isinstance(quality, bool):
-        return geobox, (slice(0, geobox.shape[0]), slice(0, geobox.shape[1]))
-    x, y = ~quality.affine @ (geobox.affine.c, geobox.affine.f)
-    left, top = round(x), round(y)
-    inner = (slice(top, top + geobox.shape[0]), slice(left, left + geobox.shape[1]))
-    fits = min(left, top) >= 0 and inner[0].stop <= quality.shape[0] and inner[1].stop <= quality.shape[1]
-    if not fits or quality.crs != geobox.crs or not quality[inner].affine.almost_equals(geobox.affine, 1e-3):
-        raise GridError(
-            "the grid for quality must contain the grid for bands, pixel on pixel",
-            got=f"{quality.shape} px around {geobox.shape} px",
-            hint="use `block.geobox(whole, halo=...)`",
-        )
-    return quality, inner
-
-
 def _file(scene: Scene, band: str) -> BandFile:
     if band not in scene.bands:
         raise SceneError(f"scene {scene.id} has no band {band!r}", hint=did_you_mean(band, scene.bands))
     return scene.bands[band]
-
-
-def _touches(scene: Scene, geobox: GeoBox) -> bool:
-    """Whether a scene may touch a grid, by its footprint: no file is opened for scenes that cannot."""
-    from shapely.geometry import box, shape
-
-    if scene.footprint is None or geobox.crs is None:
-        return True
-    around = geobox.extent.to_crs("EPSG:4326", resolution=float("inf")).boundingbox
-    if not np.isfinite(around.bbox).all() or around.range_x[1] - around.range_x[0] > 180:
-        return True
-    margin = 0.1
-    outline = shape(dict(scene.footprint))
-    left, bottom, right, top = around.bbox
-    return any(
-        outline.intersects(box(left - margin + turn, bottom - margin, right + margin + turn, top + margin))
-        for turn in (-360.0, 0.0, 360.0)
-    )
 
 
 def _cost(found: Placement, header: Header, index: int) -> Needed:
@@ -397,47 +354,3 @@ def _cost(found: Placement, header: Header, index: int) -> Needed:
         bytes_needed=used[0] * used[1] * size,
         tiles=counts[0] * counts[1],
     )
-
-
-def _dataset(
-    passes: Sequence[Pass], job: _Reading, quantity: str, arrays: Mapping[str, NDArray[Any]]
-) -> xr.Dataset:
-    """Put arrays and what is known of every date together."""
-    from odc.geo.xr import xr_coords
-
-    def strings(items: Sequence[str]) -> NDArray[Any]:
-        return np.array(list(items), dtype=object)
-
-    firsts = [group.scenes[0] for group in passes]
-    times = [np.datetime64(group.time.replace(tzinfo=None), "ns") for group in passes]
-    per_time: dict[str, NDArray[Any]] = {
-        "sensor": strings([scene.sensor for scene in firsts]),
-        "platform": strings([scene.platform for scene in firsts]),
-        "orbit_state": strings([scene.orbit_state for scene in firsts]),
-        "relative_orbit": np.array([scene.relative_orbit for scene in firsts], np.int32),
-        "item_ids": strings([group.item_ids for group in passes]),
-    }
-    for angle in ANGLES:
-        known = [[s.angles[angle] for s in group.scenes if angle in s.angles] for group in passes]
-        if any(known):
-            per_time[angle] = np.array([found[0] if found else np.nan for found in known], np.float32)
-    band_dim = BAND_DIM.get(quantity, "band")
-    cube = xr.Dataset(
-        {quantity: (("time", band_dim, "y", "x"), arrays["values"], {"grid_mapping": "spatial_ref"})},
-        coords={
-            "time": np.array(times, "datetime64[ns]"),
-            band_dim: strings(job.bands),
-            **xr_coords(job.outer, always_yx=True),
-            **{name: ("time", values) for name, values in per_time.items()},
-        },
-    )
-    if job.masks:
-        flags = {
-            "flag_values": list(QUALITY.values()),
-            "flag_meanings": " ".join(QUALITY),
-            "long_name": "quality",
-        }
-        cube["quality"] = (("time", "y", "x"), arrays["quality"], {**flags, "grid_mapping": "spatial_ref"})
-    if job.errors:
-        cube.attrs["read_errors"] = job.errors
-    return cube

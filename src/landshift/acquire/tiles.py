@@ -1,55 +1,28 @@
-"""Decoded tiles of source rasters: open files are kept, tiles are decoded once and shared between blocks.
+"""Decoded tiles of source rasters, decoded once and shared between blocks.
 
-Source tiles are often larger than a block, and several blocks need the same one. A :class:`TileReader` keeps
-open datasets (GDAL allows one thread at a time per dataset, so they are lent out), remembers headers, and holds
+Source tiles are often larger than a block, and several blocks need the same one. A :class:`TileReader` holds
 decoded tiles, least recently used out first, within a bound of bytes. Two blocks that want a tile at the same
 moment decode it once. Reading single windows without neighbours needs none of that: ``held_bytes=0``.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, Self, TypeAlias
+from typing import Any, Final, Protocol, Self, TypeAlias
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
 
+from landshift.acquire.datasets import Datasets, Header, Raster
 from landshift.acquire.recent import Recent
-from landshift.errors import NetworkError, SceneError
+from landshift.errors import SceneError
 from landshift.kernel.resample import Warp
 
-if TYPE_CHECKING:
-    from odc.geo.crs import CRS
-    from rasterio.io import DatasetReader
-
-__all__ = ["Header", "Raster", "TileCache", "TileReader"]
-
-REMOTE_OPTIONS: Final = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_HTTP_MAX_RETRY": 5,
-    "GDAL_HTTP_RETRY_DELAY": 0.5,
-    "GDAL_HTTP_CONNECTTIMEOUT": 20,
-    "GDAL_HTTP_TIMEOUT": 120,
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-    "GDAL_INGESTED_BYTES_AT_OPEN": 32768,
-    "VSI_CACHE": True,
-    "VSI_CACHE_SIZE": 5_000_000,
-}
-"""How GDAL reads over the network: no directory listings, retries, one larger first request."""
-
-GDAL_CACHE_MB: Final = 64
-"""GDAL's own cache of decoded blocks; its default, a twentieth of the memory, would escape our bound."""
+__all__ = ["TileCache", "TileReader"]
 
 WARP_BYTES: Final = 128 * 2**20
 """Bound of the coordinates kept for the bands and dates still to come."""
-
-MIN_ROWS: Final = 256
-"""Rasters stored in strips are read in tiles of at least this many rows."""
 
 
 class TileCache(Protocol):
@@ -62,53 +35,6 @@ class TileCache(Protocol):
     def put(self, key: str, tile: NDArray[Any]) -> None:
         """Keep a tile."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Raster:
-    """The address of a raster: a file, or a variable of one."""
-
-    href: str
-    """Path or address; https:// and s3:// are read by range requests."""
-    variable: str | None = None
-    """Variable of a NetCDF or HDF5 file."""
-
-    @property
-    def name(self) -> str:
-        """What GDAL calls it.
-
-        >>> Raster(href="s3://bucket/a.tif").name, Raster(href="file:///d/a.nc", variable="NDVI").name
-        ('/vsis3/bucket/a.tif', 'netcdf:"/d/a.nc":NDVI')
-        """
-        scheme, _, rest = self.href.partition("://")
-        prefix = {"http": "/vsicurl/http://", "https": "/vsicurl/https://", "s3": "/vsis3/", "gs": "/vsigs/"}
-        path = self.href if not rest else prefix.get(scheme, "") + rest
-        return f'netcdf:"{path}":{self.variable}' if self.variable else path
-
-    @property
-    def remote(self) -> bool:
-        """Whether it is read over the network."""
-        return self.name.startswith(("/vsicurl/", "/vsis3/", "/vsigs/"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """What is known of a raster without reading pixels."""
-
-    crs: CRS
-    """Its reference system."""
-    affine: Affine
-    """From pixels (column, row) to its CRS."""
-    shape: tuple[int, int]
-    """Rows and columns."""
-    tile: tuple[int, int]
-    """Rows and columns that are decoded together."""
-    dtypes: tuple[str, ...]
-    """Type of every band."""
-    nodata: tuple[float | None, ...]
-    """The file's own nodata of every band."""
-    overviews: tuple[int, ...]
-    """Factors of its overviews, ascending."""
 
 
 class TileReader:
@@ -130,9 +56,7 @@ class TileReader:
         cache: TileCache | None = None,
     ) -> None:
         self.threads, self.held_bytes, self.max_open, self.cache = threads, held_bytes, max_open, cache
-        self._idle: OrderedDict[tuple[str, int], list[DatasetReader]] = OrderedDict()
-        self._lock = threading.Lock()
-        self._headers: Recent[tuple[Raster, int], Header] = Recent(weight=lambda _: 1, bound=1_000_000)
+        self._datasets = Datasets(max_open=max_open)
         self._tiles: Recent[_Key, NDArray[Any]] = Recent(weight=lambda tile: tile.nbytes, bound=held_bytes)
         self.warps: Recent[object, Warp] = Recent(weight=lambda warp: warp.rows.nbytes * 2, bound=WARP_BYTES)
         """Coordinates of blocks on source grids; see :mod:`landshift.acquire.place`."""
@@ -151,29 +75,11 @@ class TileReader:
 
     def close(self) -> None:
         """Close idle files; the reader stays usable."""
-        with self._lock:
-            idle = [dataset for datasets in self._idle.values() for dataset in datasets]
-            self._idle.clear()
-        for dataset in idle:
-            dataset.close()
+        self._datasets.close()
 
     def header(self, raster: Raster, level: int = 0) -> Header:
-        """Grid, types and tiles of a raster.
-
-        Args:
-            raster: Its address.
-            level: 0 is full resolution, 1 the first overview.
-
-        Raises:
-            SceneError: It cannot be opened or has no CRS.
-            NetworkError: Its server does not answer.
-        """
-
-        def make() -> Header:
-            with self._lent(raster, level) as dataset:
-                return _header(dataset, raster)
-
-        return self._headers.get((raster, level), make)
+        """Grid, types and tiles of a raster; see :meth:`Datasets.header`."""
+        return self._datasets.header(raster, level)
 
     def read(
         self, raster: Raster, indexes: Sequence[int], rows: slice, cols: slice, *, level: int = 0
@@ -199,7 +105,7 @@ class TileReader:
         if lacking:
             raise SceneError(
                 f"no band {lacking[0]} in the file",
-                where=raster.href,
+                where=raster.shown,
                 got=f"{len(header.dtypes)} bands",
                 hint="name the bands in the order of the file: `bands = [...]`",
             )
@@ -254,42 +160,10 @@ class TileReader:
         from rasterio.windows import Window
 
         window = Window(cols.start, rows.start, cols.stop - cols.start, rows.stop - rows.start)
-        where = f"{job.raster.href}, band {_listed(job.indexes)}, rows {rows.start}-{rows.stop}, columns {cols.start}-{cols.stop}"
-        with self._lent(job.raster, job.level, where) as dataset:
+        where = f"{job.raster.shown}, band {_listed(job.indexes)}, rows {rows.start}-{rows.stop}, columns {cols.start}-{cols.stop}"
+        with self._datasets.lend(job.raster, job.level, where) as dataset:
             pixels: NDArray[Any] = dataset.read(list(job.indexes), window=window)
         return pixels
-
-    @contextmanager
-    def _lent(self, raster: Raster, level: int, where: str | None = None) -> Iterator[DatasetReader]:
-        """Lend an open dataset to one thread; one that failed is closed, since GDAL remembers failures."""
-        import rasterio
-
-        key = (raster.name, level)
-        with self._lock:
-            waiting = self._idle.get(key)
-            dataset = waiting.pop() if waiting else None
-        options = {"GDAL_CACHEMAX": GDAL_CACHE_MB} | (REMOTE_OPTIONS if raster.remote else {})
-        with rasterio.Env(**options):
-            try:
-                if dataset is None:
-                    dataset = rasterio.open(raster.name, **({"overview_level": level - 1} if level else {}))
-                yield dataset
-            except (rasterio.errors.RasterioError, rasterio.errors.NotGeoreferencedWarning, OSError) as error:
-                if dataset is not None:
-                    dataset.close()
-                _refuse(error, raster, where)
-        self._give_back(key, dataset)
-
-    def _give_back(self, key: tuple[str, int], dataset: DatasetReader) -> None:
-        surplus = []
-        with self._lock:
-            self._idle.setdefault(key, []).append(dataset)
-            self._idle.move_to_end(key)
-            while sum(map(len, self._idle.values())) > self.max_open:
-                oldest = next(iter(self._idle))
-                surplus += self._idle.pop(oldest)
-        for old in surplus:
-            old.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,46 +186,6 @@ _Extent: TypeAlias = tuple[slice, slice]
 
 def _rebuild(threads: int, held_bytes: int, max_open: int, cache: TileCache | None) -> TileReader:
     return TileReader(threads=threads, held_bytes=held_bytes, max_open=max_open, cache=cache)
-
-
-def _header(dataset: DatasetReader, raster: Raster) -> Header:
-    from odc.geo.crs import CRS
-
-    if not dataset.crs:
-        gcps = bool(dataset.gcps[0])
-        raise SceneError(
-            "the file has no coordinate reference system" + (", only ground control points" if gcps else ""),
-            where=raster.href,
-            hint="warp it to a map projection first (gdalwarp)"
-            if gcps
-            else "write it into the file: `gdal_edit.py -a_srs EPSG:... FILE`, or name the variable of a NetCDF file",
-        )
-    height, width = dataset.block_shapes[0]
-    return Header(
-        crs=CRS(dataset.crs.to_wkt()),
-        affine=Affine(*dataset.transform[:6]),
-        shape=(dataset.height, dataset.width),
-        tile=(height * -(-MIN_ROWS // height) if width >= dataset.width else height, width),
-        dtypes=tuple(dataset.dtypes),
-        nodata=tuple(dataset.nodatavals),
-        overviews=tuple(dataset.overviews(1)),
-    )
-
-
-def _refuse(error: Exception, raster: Raster, where: str | None) -> NoReturn:
-    """Say in our words why a file cannot be read."""
-    cause = str(error.__cause__ or error).splitlines()[0]
-    if raster.remote and "404" not in cause and "not recognized" not in cause:
-        raise NetworkError(
-            f"cannot read over the network: {cause}",
-            where=where or raster.href,
-            hint="check the connection and try again: what is done is kept; `landshift fetch` downloads first",
-        ) from error
-    raise SceneError(
-        f"cannot read pixels: {cause}" if where else f"cannot open the file: {cause}",
-        where=where or raster.href,
-        hint='fetch the file again, or leave it out; `on_error = "skip"` leaves holes and counts them',
-    ) from error
 
 
 def _tiles(header: Header, rows: slice, cols: slice) -> list[_Tile]:

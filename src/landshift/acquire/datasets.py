@@ -1,0 +1,212 @@
+"""Open rasters: addresses, headers, and datasets lent to one thread at a time.
+
+GDAL allows one thread at a time per dataset, and opening one is dear, over a network very much so. Idle datasets
+are therefore kept, least recently used out first, and headers are remembered for good.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from affine import Affine
+
+from landshift.acquire.recent import Recent
+from landshift.errors import NetworkError, SceneError
+
+if TYPE_CHECKING:
+    from odc.geo.crs import CRS
+    from rasterio.io import DatasetReader
+
+__all__ = ["Datasets", "Header", "Raster"]
+
+REMOTE_OPTIONS: Final = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_HTTP_MAX_RETRY": 5,
+    "GDAL_HTTP_RETRY_DELAY": 0.5,
+    "GDAL_HTTP_CONNECTTIMEOUT": 20,
+    "GDAL_HTTP_TIMEOUT": 120,
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+    "GDAL_INGESTED_BYTES_AT_OPEN": 32768,
+    "VSI_CACHE": True,
+    "VSI_CACHE_SIZE": 5_000_000,
+}
+"""How GDAL reads over the network: no directory listings, retries, one larger first request."""
+
+GDAL_CACHE_MB: Final = 64
+"""GDAL's own cache of decoded blocks; its default, a twentieth of the memory, would escape our bound."""
+
+MIN_ROWS: Final = 256
+"""Rasters stored in strips are read in tiles of at least this many rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raster:
+    """The address of a raster: a file, or a variable of one."""
+
+    href: str
+    """Path or address; https:// and s3:// are read by range requests."""
+    variable: str | None = None
+    """Variable of a NetCDF or HDF5 file."""
+
+    @property
+    def name(self) -> str:
+        """What GDAL calls it.
+
+        >>> Raster(href="s3://bucket/a.tif").name, Raster(href="file:///d/a.nc", variable="NDVI").name
+        ('/vsis3/bucket/a.tif', 'netcdf:"/d/a.nc":NDVI')
+        """
+        scheme, _, rest = self.href.partition("://")
+        prefix = {"http": "/vsicurl/http://", "https": "/vsicurl/https://", "s3": "/vsis3/", "gs": "/vsigs/"}
+        path = self.href if not rest else prefix.get(scheme, "") + rest
+        return f'netcdf:"{path}":{self.variable}' if self.variable else path
+
+    @property
+    def shown(self) -> str:
+        """The address without a query, which may hold a signature: fit for messages and records.
+
+        >>> Raster(href="https://host/a.tif?sig=secret").shown
+        'https://host/a.tif'
+        """
+        return self.href.partition("?")[0] if "://" in self.href else self.href
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is read over the network."""
+        return self.name.startswith(("/vsicurl/", "/vsis3/", "/vsigs/"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What is known of a raster without reading pixels."""
+
+    crs: CRS
+    """Its reference system."""
+    affine: Affine
+    """From pixels (column, row) to its CRS."""
+    shape: tuple[int, int]
+    """Rows and columns."""
+    tile: tuple[int, int]
+    """Rows and columns that are decoded together."""
+    dtypes: tuple[str, ...]
+    """Type of every band."""
+    nodata: tuple[float | None, ...]
+    """The file's own nodata of every band."""
+    overviews: tuple[int, ...]
+    """Factors of its overviews, ascending."""
+
+
+class Datasets:
+    """Open rasters of one reader.
+
+    Args:
+        max_open: Bound of idle open datasets.
+    """
+
+    def __init__(self, *, max_open: int) -> None:
+        self.max_open = max_open
+        self._idle: OrderedDict[tuple[str, int], list[DatasetReader]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._headers: Recent[tuple[Raster, int], Header] = Recent(weight=lambda _: 1, bound=1_000_000)
+
+    def close(self) -> None:
+        """Close idle files; the reader stays usable."""
+        with self._lock:
+            idle = [dataset for datasets in self._idle.values() for dataset in datasets]
+            self._idle.clear()
+        for dataset in idle:
+            dataset.close()
+
+    def header(self, raster: Raster, level: int = 0) -> Header:
+        """Grid, types and tiles of a raster.
+
+        Args:
+            raster: Its address.
+            level: 0 is full resolution, 1 the first overview.
+
+        Raises:
+            SceneError: It cannot be opened or has no CRS.
+            NetworkError: Its server does not answer.
+        """
+
+        def make() -> Header:
+            with self.lend(raster, level) as dataset:
+                return _header(dataset, raster)
+
+        return self._headers.get((raster, level), make)
+
+    @contextmanager
+    def lend(self, raster: Raster, level: int, where: str | None = None) -> Iterator[DatasetReader]:
+        """Lend an open dataset to one thread; one that failed is closed, since GDAL remembers failures."""
+        import rasterio
+
+        key = (raster.name, level)
+        with self._lock:
+            waiting = self._idle.get(key)
+            dataset = waiting.pop() if waiting else None
+        options = {"GDAL_CACHEMAX": GDAL_CACHE_MB} | (REMOTE_OPTIONS if raster.remote else {})
+        with rasterio.Env(**options):
+            try:
+                if dataset is None:
+                    dataset = rasterio.open(raster.name, **({"overview_level": level - 1} if level else {}))
+                yield dataset
+            except (rasterio.errors.RasterioError, rasterio.errors.NotGeoreferencedWarning, OSError) as error:
+                if dataset is not None:
+                    dataset.close()
+                _refuse(error, raster, where)
+        self._give_back(key, dataset)
+
+    def _give_back(self, key: tuple[str, int], dataset: DatasetReader) -> None:
+        surplus = []
+        with self._lock:
+            self._idle.setdefault(key, []).append(dataset)
+            self._idle.move_to_end(key)
+            while sum(map(len, self._idle.values())) > self.max_open:
+                oldest = next(iter(self._idle))
+                surplus += self._idle.pop(oldest)
+        for old in surplus:
+            old.close()
+
+
+def _header(dataset: DatasetReader, raster: Raster) -> Header:
+    from odc.geo.crs import CRS
+
+    if not dataset.crs:
+        gcps = bool(dataset.gcps[0])
+        raise SceneError(
+            "the file has no coordinate reference system" + (", only ground control points" if gcps else ""),
+            where=raster.shown,
+            hint="warp it to a map projection first (gdalwarp)"
+            if gcps
+            else "write it into the file: `gdal_edit.py -a_srs EPSG:... FILE`, or name the variable of a NetCDF file",
+        )
+    height, width = dataset.block_shapes[0]
+    return Header(
+        crs=CRS(dataset.crs.to_wkt()),
+        affine=Affine(*dataset.transform[:6]),
+        shape=(dataset.height, dataset.width),
+        tile=(height * -(-MIN_ROWS // height) if width >= dataset.width else height, width),
+        dtypes=tuple(dataset.dtypes),
+        nodata=tuple(dataset.nodatavals),
+        overviews=tuple(dataset.overviews(1)),
+    )
+
+
+def _refuse(error: Exception, raster: Raster, where: str | None) -> NoReturn:
+    """Say in our words why a file cannot be read."""
+    cause = str(error.__cause__ or error).splitlines()[0]
+    if raster.remote and "404" not in cause and "not recognized" not in cause:
+        raise NetworkError(
+            f"cannot read over the network: {cause}",
+            where=where or raster.shown,
+            hint="check the connection and try again: what is done is kept; `landshift fetch` downloads first",
+        ) from error
+    raise SceneError(
+        f"cannot read pixels: {cause}" if where else f"cannot open the file: {cause}",
+        where=where or raster.shown,
+        hint='fetch the file again, or leave it out; `on_error = "skip"` leaves holes and counts them',
+    ) from error

@@ -1,0 +1,117 @@
+"""The shape of a cube that is being read: its grid, its coordinates, what is known of every date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from landshift.errors import ConfigError, GridError
+from landshift.sensor import QUALITY
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+    from landshift.scene import Pass
+
+__all__ = ["assemble", "grids", "quantity_of"]
+
+BAND_DIM: Final = {"reflectance": "band", "backscatter": "pol", "index": "index"}
+"""Name of the band dimension by quantity."""
+ANGLES: Final = ("sun_zenith", "sun_azimuth", "view_zenith", "view_azimuth")
+
+
+def quantity_of(passes: Sequence[Pass]) -> str:
+    """The quantity that all passes share.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    found = sorted({scene.quantity for group in passes for scene in group.scenes})
+    if len(found) > 1:
+        raise ConfigError(
+            "scenes of different quantities cannot share a cube",
+            got=found,
+            hint='make one product per source, or a `kind = "stack"` of both',
+        )
+    return found[0] if found else "reflectance"
+
+
+def grids(geobox: GeoBox, around: GeoBox | None) -> tuple[GeoBox, tuple[slice, slice]]:
+    """The cube's grid, and where the bands' grid lies in it.
+
+    Args:
+        geobox: The grid of the bands.
+        around: The larger grid of quality, if it has one of its own.
+
+    Raises:
+        GridError: They are not made of the same pixels.
+    """
+    if around is None:
+        return geobox, (slice(0, geobox.shape[0]), slice(0, geobox.shape[1]))
+    x, y = ~around.affine @ (geobox.affine.c, geobox.affine.f)
+    left, top = round(x), round(y)
+    inner = (slice(top, top + geobox.shape[0]), slice(left, left + geobox.shape[1]))
+    fits = min(left, top) >= 0 and inner[0].stop <= around.shape[0] and inner[1].stop <= around.shape[1]
+    if not fits or around.crs != geobox.crs or not around[inner].affine.almost_equals(geobox.affine, 1e-3):
+        raise GridError(
+            "the grid for quality must contain the grid for bands, pixel on pixel",
+            got=f"{around.shape} px around {geobox.shape} px",
+            hint="use `block.geobox(whole, halo=...)`",
+        )
+    return around, inner
+
+
+def assemble(
+    passes: Sequence[Pass],
+    geobox: GeoBox,
+    *,
+    bands: Sequence[str],
+    values: NDArray[np.float32],
+    quality: NDArray[np.uint8] | None,
+) -> xr.Dataset:
+    """Put arrays and what is known of every date together.
+
+    Args:
+        passes: Dates.
+        geobox: The cube's grid.
+        bands: Names of the bands.
+        values: float32 (time, band, y, x).
+        quality: uint8 (time, y, x), if it was read.
+    """
+    from odc.geo.xr import xr_coords
+
+    def strings(items: Sequence[str]) -> NDArray[Any]:
+        return np.array(list(items), dtype=object)
+
+    firsts = [group.scenes[0] for group in passes]
+    times = [np.datetime64(group.time.replace(tzinfo=None), "ns") for group in passes]
+    per_time: dict[str, NDArray[Any]] = {
+        "sensor": strings([scene.sensor for scene in firsts]),
+        "platform": strings([scene.platform for scene in firsts]),
+        "orbit_state": strings([scene.orbit_state for scene in firsts]),
+        "relative_orbit": np.array([scene.relative_orbit for scene in firsts], np.int32),
+        "item_ids": strings([group.item_ids for group in passes]),
+    }
+    for angle in ANGLES:
+        known = [[s.angles[angle] for s in group.scenes if angle in s.angles] for group in passes]
+        if any(known):
+            per_time[angle] = np.array([found[0] if found else np.nan for found in known], np.float32)
+    quantity = quantity_of(passes)
+    band_dim = BAND_DIM.get(quantity, "band")
+    cube = xr.Dataset(
+        {quantity: (("time", band_dim, "y", "x"), values, {"grid_mapping": "spatial_ref"})},
+        coords={
+            "time": np.array(times, "datetime64[ns]"),
+            band_dim: strings(bands),
+            **xr_coords(geobox, always_yx=True),
+            **{name: ("time", column) for name, column in per_time.items()},
+        },
+    )
+    if quality is not None:
+        flags = {"flag_values": list(QUALITY.values()), "flag_meanings": " ".join(QUALITY)}
+        cube["quality"] = (("time", "y", "x"), quality, {**flags, "grid_mapping": "spatial_ref"})
+    return cube
