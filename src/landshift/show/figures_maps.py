@@ -103,7 +103,7 @@ def draw_years(path: Path, *, name: str, background: Path | None = None) -> Figu
     years = [item for item in when.classes if item.value > 1]
     first, last = (years[0].name, years[-1].name) if years else (when.classes[0].name, "")
     figure, body = canvas(
-        min(7.8 * rows / cols, 7.2) + 0.45,
+        min(7.8 * rows / cols, 5.2) + 0.45,
         title=f"When ground became {name}",
         subtitle=f"Colour: the first year mapped as {name}, {first} to {last}, over a pale map of the rest.",
     )

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     from landshift.cube.tables import Table
 
-__all__ = ["Section", "columns_list", "count", "fact_list", "figure_of", "folded", "items", "table_of"]
+__all__ = [
+    "Section",
+    "columns_list",
+    "count",
+    "fact_list",
+    "figure_of",
+    "folded",
+    "items",
+    "spoken",
+    "table_of",
+]
 
 _ROWS = 40
 
@@ -76,7 +86,7 @@ def table_of(frame: pd.DataFrame, *, about: Mapping[str, str] | None = None, row
     numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame.columns]
     sides = [' class="right"' if side else "" for side in numeric]
     heads = "".join(
-        f'<th{side} title="{escape((about or {}).get(name, ""), quote=True)}">{escape(_spoken(name))}</th>'
+        f'<th{side} title="{escape((about or {}).get(name, ""), quote=True)}">{escape(_heading(name))}</th>'
         for name, side in zip(names, sides, strict=True)
     )
     body = "\n".join(
@@ -100,7 +110,8 @@ def folded(table: Table) -> str:
     title = escape(table.title or table.name)
     files = f"<code>tables/{escape(table.name)}.csv</code>, <code>.parquet</code>"
     return (
-        f"<details>\n<summary>Table: {title} <span>· {len(table.frame):,} rows</span></summary>\n<div>"
+        f'<details id="table-{escape(table.name, quote=True)}">\n'
+        f"<summary>Table: {title} <span>· {len(table.frame):,} rows</span></summary>\n<div>"
         f"{columns_list(table.columns)}{table_of(table.frame, about=table.columns)}"
         f'<p class="more">Whole table: {files}</p></div>\n</details>'
     )
@@ -112,10 +123,27 @@ def items(lines: Iterable[str], *, kind: str = "") -> str:
     return f"<ul{name}>\n" + "\n".join(f"<li>{escape(line)}</li>" for line in lines) + "\n</ul>"
 
 
-def _spoken(name: str) -> str:
+def spoken(value: object) -> str:
+    """A nested value on one line, for people.
+
+    >>> spoken({"scenes": 12, "dates": {"s2": 9}, "skipped": {}, "outside": ["H", "I"]})
+    'scenes 12; dates: s2 9; outside H, I'
+    """
+    if isinstance(value, Mapping):
+        kept = [(name, part) for name, part in value.items() if part not in (None, "", {}, [], ())]
+        parts = [f"{name}{':' if isinstance(part, Mapping) else ''} {spoken(part)}" for name, part in kept]
+        return "; ".join(parts)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(spoken(part) for part in value)
+    if isinstance(value, float):
+        return number(value)
+    return str(value)
+
+
+def _heading(name: str) -> str:
     """A column name as a heading.
 
-    >>> _spoken("area_ha"), _spoken("year_from")
+    >>> _heading("area_ha"), _heading("year_from")
     ('area (ha)', 'year from')
     """
     stem, _, unit = name.rpartition("_")

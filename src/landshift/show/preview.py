@@ -18,7 +18,7 @@ import numpy as np
 from landshift.cube.store import open_cube
 from landshift.errors import ConfigError, did_you_mean
 from landshift.sensor import BAND_DIM
-from landshift.show.figures_style import FAINT, MUTED, canvas, drawing, number, save
+from landshift.show.figures_style import FAINT, MUTED, canvas, drawing, save
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -141,8 +141,12 @@ def _positions(cube: xr.Dataset, dates: int | Sequence[str] | None) -> NDArray[n
 
 
 def _columns(panels: int, aspect: float) -> int:
-    """Panels in a row such that the whole is about as wide as it is high, or wider."""
-    return min(panels, max(2, round(math.sqrt(panels * 1.5 / aspect))), 6)
+    """Panels in a row: all of a few, else such that the whole is somewhat wider than high.
+
+    >>> _columns(3, 1.2), _columns(12, 1.0), _columns(21, 1.2)
+    (3, 4, 5)
+    """
+    return panels if panels <= 3 else min(panels, max(2, round(math.sqrt(panels * 1.4 / aspect))), 6)
 
 
 def _read(cube: xr.Dataset, shown: _Shown, time: int, side: int) -> NDArray[np.float32]:
@@ -177,13 +181,23 @@ def _shrink(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
         return np.asarray(total / count, dtype=np.float32)
 
 
-def _limits(panels: Sequence[NDArray[np.float32]], shown: _Shown) -> tuple[float, float]:
-    """One stretch for all panels: the 2nd and 98th percentile, widened to round figures."""
-    values = np.concatenate([panel[np.isfinite(panel)] for panel in panels])
+def _limits(panels: Sequence[NDArray[np.float32]], shown: _Shown) -> list[tuple[float, float]]:
+    """Stretch of each band, the same for all panels; true colour has one for all bands."""
+    bands = [
+        np.concatenate([panel[band][np.isfinite(panel[band])] for panel in panels])
+        for band in range(len(panels[0]))
+    ]
+    if shown.bands == _NATURAL[0]:
+        return [_stretch(np.concatenate(bands), shown.colours)] * 3
+    return [_stretch(values, shown.colours) for values in bands]
+
+
+def _stretch(values: NDArray[np.float32], colours: str) -> tuple[float, float]:
+    """The 2nd and 98th percentile, widened to round figures."""
     if not values.size:
         return 0.0, 1.0
     low, high = (float(edge) for edge in np.percentile(values, [2, 98]))
-    if shown.colours in {"BrBG", "PuOr_r"}:
+    if colours in {"BrBG", "PuOr_r"}:
         low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
     unit = 10.0 ** math.floor(math.log10(max(high - low, 1e-9))) / 10
     low, high = math.floor(low / unit) * unit, math.ceil(high / unit) * unit
@@ -198,27 +212,28 @@ def _draw(
     across: int,
 ) -> Figure:
     down = -(-len(at) // across)
-    low, high = _limits(panels, shown)
+    limits = _limits(panels, shown)
     times = cube["time"].to_numpy()
     total = f"{len(at)} of {times.size} dates" if len(at) < times.size else f"{times.size} dates"
     height = down * (7.75 / across * cube.sizes["y"] / cube.sizes["x"] + 0.22) + 0.1
+    stretch = ", ".join(f"{low:g} to {high:g}" for low, high in dict.fromkeys(limits))
     figure, body = canvas(
         min(height, 11.0) + 0.3,
         title=f"{_title(shown)}, {_day(times[at[0]])} to {_day(times[at[-1]])}",
-        subtitle=f"{total}. One stretch for all: {number(low)} to {number(high)}. Hatched: no data; the"
+        subtitle=f"{total}. The same stretch for all ({stretch}). Hatched: no data; the"
         " percentage is the share of pixels with data where it is not 100.",
     )
     grid = body.subplots(down, across, squeeze=False).ravel()
     for ax in grid[len(at) :]:
         ax.set_visible(False)
     for ax, index, panel in zip(grid, at, panels, strict=False):
-        _panel(ax, panel, shown, (low, high))
+        _panel(ax, panel, shown, limits)
         share = float(np.isfinite(panel).all(axis=0).mean())
         ax.set_title(
             _day(times[index]) + (f"  {share:.0%}" if share < 0.995 else ""), size=8, weight="normal"
         )
     if len(shown.bands) == 1:
-        _bar(body, shown, (low, high))
+        _bar(body, shown, limits[0])
     return figure
 
 
@@ -228,12 +243,14 @@ def _title(shown: _Shown) -> str:
     return "True colour" if shown.bands == ("red", "green", "blue") else f"False colour ({shown.words})"
 
 
-def _panel(ax: Axes, panel: NDArray[np.float32], shown: _Shown, limits: tuple[float, float]) -> None:
+def _panel(
+    ax: Axes, panel: NDArray[np.float32], shown: _Shown, limits: Sequence[tuple[float, float]]
+) -> None:
     from matplotlib import colormaps
 
-    low, high = limits
+    low, high = (np.array(edge)[:, None, None] for edge in zip(*limits, strict=True))
     missing = ~np.isfinite(panel).all(axis=0)
-    scaled = np.clip((np.nan_to_num(panel, nan=low) - low) / (high - low), 0, 1)
+    scaled = np.clip((np.where(np.isfinite(panel), panel, low) - low) / (high - low), 0, 1)
     if len(shown.bands) == 3:
         picture = np.moveaxis(scaled, 0, -1) ** 0.85
     else:

@@ -8,7 +8,7 @@ archived and printed. It holds no clock and no path, so the same results give th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from html import escape
@@ -25,7 +25,7 @@ from landshift.plan import write_atomic
 from landshift.show.figures_change import headline_class, longest_pair
 from landshift.show.figures_quality import is_summary
 from landshift.show.figures_style import number
-from landshift.show.page import Section, columns_list, count, fact_list, figure_of, folded, items, table_of
+from landshift.show.page import Section, columns_list, count, fact_list, figure_of, folded, items, spoken
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,10 +108,10 @@ def write_report(out: Path) -> Path:
     sections = [
         *_scoreboard(tables),
         *_results(tables, pictures),
-        *_input(tables, record),
+        *_done(record),
         _warnings(record, tables),
         _reproduce(record),
-        _columns(tables),
+        _files(tables),
     ]
     page = Template(_data("report.html")).substitute(
         title=escape(_title(record)),
@@ -254,20 +254,21 @@ def _counts(record: Mapping[str, Any], stage: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _input(tables: Mapping[str, Table], record: Mapping[str, Any]) -> list[Section]:
-    scenes, dates = tables.get("scenes"), _counts(record, "survey").get("dates")
-    parts = []
-    if isinstance(dates, Mapping) and dates:
-        parts.append(columns_list({str(name): f"{value} dates" for name, value in dates.items()}))
-    if scenes is not None and not scenes.frame.empty:
-        parts.append(table_of(scenes.frame, about=scenes.columns))
-    if not parts:
+def _done(record: Mapping[str, Any]) -> list[Section]:
+    """Which stages ran and what each of them counted."""
+    counts = record.get("counts")
+    if not isinstance(counts, Mapping) or not counts:
         return []
-    parts.insert(
-        0,
-        "<p>Every scene, used or skipped and why, is in <code>scenes.parquet</code>. The dates of each source:</p>",
+    rows = [
+        f"<tr><td><code>{escape(str(stage))}</code></td><td>{escape(spoken(counted)) or '–'}</td></tr>"
+        for stage, counted in counts.items()
+    ]
+    body = (
+        "<p>The stages of the run, in their order, and what each of them counted. Every scene, used or skipped"
+        " and why, is in <code>scenes.parquet</code>.</p>"
+        '<div class="scroll"><table><tbody>' + "\n".join(rows) + "</tbody></table></div>"
     )
-    return [Section(anchor="input", title="What went in", body="\n".join(parts))]
+    return [Section(anchor="done", title="What was done", body=body)]
 
 
 def _warnings(record: Mapping[str, Any], tables: Mapping[str, Table]) -> Section:
@@ -275,12 +276,16 @@ def _warnings(record: Mapping[str, Any], tables: Mapping[str, Table]) -> Section
     lines = [_line(one) for one in record.get("warnings") or ()]
     skipped = _counts(record, "survey").get("skipped")
     if isinstance(skipped, Mapping):
-        lines += [f"{number} scenes skipped: {reason}" for reason, number in skipped.items()]
-    outside = _counts(record, "zonal").get("outside")
-    if isinstance(outside, Sequence) and outside and not isinstance(outside, str):
-        lines.append(f"{len(outside)} zones lie outside the map: {', '.join(map(str, outside))}")
-    empty = [name for name, table in tables.items() if table.frame.empty]
-    lines += [f"The table {name} is empty" for name in empty]
+        lines += [
+            f"{number} {'scene' if number == 1 else 'scenes'} skipped: {why}"
+            for why, number in skipped.items()
+        ]
+    zones = _counts(record, "zonal")
+    outside = list(zones.get("outside") or ())
+    if outside and not any("zones lie outside" in line for line in lines):
+        total = len(outside) + int(zones.get("zones") or 0)
+        lines.append(f"{len(outside)} of {total} zones lie outside the map: {', '.join(map(str, outside))}")
+    lines += [f"The table {name} is empty" for name, table in tables.items() if table.frame.empty]
     body = (
         items(dict.fromkeys(lines), kind="warnings")
         if lines
@@ -320,12 +325,20 @@ def _reproduce(record: Mapping[str, Any]) -> Section:
     return Section(anchor="reproduce", title="Reproduce and cite", body="\n".join(parts))
 
 
-def _columns(tables: Mapping[str, Table]) -> Section:
-    entries = [
-        f"<h3>{escape(table.title or name)} <code>{escape(name)}</code></h3>{columns_list(table.columns)}"
+def _files(tables: Mapping[str, Table]) -> Section:
+    """All tables of the folder; those that no section shows are shown here."""
+    known = {name for chapter in _CHAPTERS for name in chapter.tables} | {"scoreboard"}
+    rows = [
+        f'<tr><td><a href="#table-{escape(name, quote=True)}"><code>{escape(name)}</code></a></td>'
+        f'<td>{escape(table.title)}</td><td class="right">{count(len(table.frame))}</td></tr>'
         for name, table in tables.items()
+        if not table.frame.empty
     ]
-    intro = (
-        "<p>All tables are in <code>tables/</code>, as Parquet and as CSV with its description beside it.</p>"
+    rest = [folded(table) for name, table in tables.items() if name not in known and not table.frame.empty]
+    body = (
+        "<p>Every table is in <code>tables/</code> as Parquet and as CSV with a description beside it; what each"
+        " column holds stands above its rows where the table is shown.</p>"
+        '<div class="scroll"><table><thead><tr><th>table</th><th>what it holds</th><th class="right">rows</th></tr>'
+        "</thead><tbody>" + "\n".join(rows) + "</tbody></table></div>" + "\n".join(rest)
     )
-    return Section(anchor="columns", title="Tables and their columns", body=intro + "\n".join(entries))
+    return Section(anchor="tables", title="Tables", body=body)
