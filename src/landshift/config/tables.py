@@ -89,6 +89,11 @@ class Source:
     max_cloud: float | None = None
     """Scenes with more cloud (percent, by the provider) are left out."""
 
+    @property
+    def simulated(self) -> bool:
+        """Whether its scenes are simulated; the report then says so."""
+        return getattr(type(self.origin), "__step_name__", "") == "simulate"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Product:

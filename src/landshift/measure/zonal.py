@@ -154,7 +154,7 @@ def read_zones(path: Path, *, crs: CRS, id: str | None = None, layer: str | None
     Args:
         path: Any vector file that OGR reads.
         crs: The CRS of the map.
-        id: The column that names a zone.
+        id: The column that names a zone; a file without columns gets ``zone 1``, ``zone 2``, ... in file order.
         layer: The layer of the file.
 
     Returns:
@@ -165,6 +165,9 @@ def read_zones(path: Path, *, crs: CRS, id: str | None = None, layer: str | None
         SceneError: The file cannot be read, has no CRS or no polygon.
     """
     frame = _read_polygons(path, layer)
+    if id is None and list(frame.columns) == [frame.geometry.name]:
+        width = len(str(len(frame)))
+        frame["zone"] = [f"zone {number:0{width}d}" for number in range(1, len(frame) + 1)]
     column = _id_column(frame, id, path)
     geometry = frame.geometry.make_valid().to_crs(crs.proj)
     # exactextract wants polygons alone: what make_valid left as lines or points covers no ground

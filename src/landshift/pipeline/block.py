@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,13 +180,17 @@ def masked(
     """
     from landshift.acquire.read import read
 
+    cube = read(passes, own, bands=bands, on_error=on_error, reader=reader)
     if mask is None:
-        return read(passes, own, bands=bands, on_error=on_error, reader=reader)
-    metres = abs(own.resolution.x) * (1.0 if own.crs is None or own.crs.projected else 111_320.0)
-    halo = math.ceil(max(mask.halo_m.values(), default=0.0) / metres)
-    around = own.pad(halo, halo) if halo else True
-    cube: xr.Dataset = mask(read(passes, own, bands=bands, quality=around, on_error=on_error, reader=reader))
-    return cube.isel(y=slice(halo, -halo), x=slice(halo, -halo)) if halo else cube
+        return cube
+    rows, cols = mask.halo_px(own)
+    grown = mask.grow(read(passes, own.pad(cols, rows), bands=(), on_error=on_error, reader=reader))
+    inner = grown["quality"].values[:, rows : rows + own.shape[0], cols : cols + own.shape[1]]
+    missing = cube["quality"].values == QUALITY["nodata"]
+    seen = np.where(missing, np.uint8(QUALITY["nodata"]), inner)
+    cube["quality"] = (cube["quality"].dims, seen, cube["quality"].attrs)
+    hidden: xr.Dataset = mask.hide_pixels(cube, in_place=True)
+    return hidden
 
 
 def _wanted(name: str, jobs: tuple[Job, ...]) -> bool:

@@ -14,7 +14,7 @@ from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe
 from landshift.pipeline.build import Build, memory_of
 from landshift.pipeline.output import Output
-from landshift.pipeline.stages import Context, is_simulated
+from landshift.pipeline.stages import Context
 from landshift.pipeline.survey import Survey, survey
 from landshift.pipeline.watch import Quiet, Watch
 from landshift.plan import plan_blocks
@@ -43,7 +43,7 @@ def explain(recipe: Recipe) -> dict[str, Any]:
         LandshiftError: As ``run`` would raise it before it starts.
     """
     with tempfile.TemporaryDirectory() as folder:
-        simulated = [source.name for source in recipe.sources if is_simulated(source)]
+        simulated = [source.name for source in recipe.sources if source.simulated]
         if simulated:
             return _before_simulation(recipe, simulated)
         found = survey(recipe, out=Path(folder))

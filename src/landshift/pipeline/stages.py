@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landshift.config import Product, Recipe, Source
+from landshift.config import Product, Recipe
 from landshift.errors import ConfigError, LabelError
 from landshift.pipeline.output import Output, Stage, hash_of
 from landshift.pipeline.survey import Survey
@@ -51,7 +51,7 @@ class Context:
     @property
     def simulated(self) -> bool:
         """Whether any source is simulated; the report says so."""
-        return any(is_simulated(source) for source in self.recipe.sources)
+        return any(source.simulated for source in self.recipe.sources)
 
     @property
     def years(self) -> tuple[int, ...]:
@@ -82,11 +82,6 @@ class Context:
             return {}
         folder = self.out.path / "model"
         return {train.model: folder} | {name: folder / "compare" / name for name in train.compare}
-
-
-def is_simulated(source: Source) -> bool:
-    """Whether a source simulates its scenes."""
-    return getattr(type(source.origin), "__step_name__", "") == "simulate"
 
 
 def file_mark(path: Path) -> list[Any]:

@@ -124,13 +124,10 @@ def _search(
     source: Source, recipe: Recipe, outline: Geometry | None, out: Path
 ) -> tuple[list[pystac.Item], list[Skipped]]:
     """Items of one source, and what it left out itself."""
-    from landshift.acquire.simulate import Simulate, write_scenes
     from landshift.acquire.source import search
 
     begin, end = recipe.time.span
-    origin = source.origin
-    if isinstance(origin, Simulate):
-        origin = _simulated(origin, recipe, out, write_scenes)
+    origin = _simulated(source.origin, recipe, out) if source.simulated else source.origin
     query = Query(
         outline=outline,
         start=begin,
@@ -145,8 +142,9 @@ def _search(
     return list(result.items), [replace(left, source=source.name) for left in result.skipped]
 
 
-def _simulated(origin: Any, recipe: Recipe, out: Path, write_scenes: Any) -> Any:
+def _simulated(origin: Any, recipe: Recipe, out: Path) -> Any:
     """Write the simulated scenes, once, and give the catalogue to read them from."""
+    from landshift.acquire.simulate import write_scenes
     from landshift.acquire.stac import Stac
 
     folder = out / ".landshift" / "simulated"
