@@ -1,0 +1,179 @@
+"""What every step of this stage asks of a cube: its variables, its grid, its arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landshift.errors import ConfigError, GridError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
+
+__all__ = [
+    "NAMES",
+    "cube_variables",
+    "dataset_on",
+    "floats",
+    "geobox_of",
+    "pixel_m",
+    "refuse_dask",
+    "times_of",
+]
+
+NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {"reflectance": "band", "backscatter": "pol", "index": "index"}
+)
+"""Variables that hold pixels, and the dimension that names their layers."""
+
+_DEGREE_M: Final = 111_320.0
+"""Length of a degree of latitude, and of longitude at the equator, on the sphere that masks are grown on."""
+
+
+def cube_variables(cube: xr.Dataset) -> tuple[str, ...]:
+    """Names of the variables of a cube that hold pixels, after a look at their shape.
+
+    Args:
+        cube: Any dataset.
+
+    Returns:
+        Those of ``reflectance``, ``backscatter`` and ``index`` that are there, in this order.
+
+    Raises:
+        ConfigError: There is none, their dimensions are wrong, or they are dask arrays.
+    """
+    found = tuple(name for name in NAMES if name in cube.data_vars)
+    if not found:
+        raise ConfigError(
+            "this is no cube: it has none of the variables that hold pixels",
+            got=sorted(map(str, cube.data_vars)) or "no variable",
+            allowed=list(NAMES),
+        )
+    refuse_dask(cube)
+    for name in found:
+        wanted = ("time", NAMES[name], "y", "x")
+        if set(cube[name].dims) != set(wanted):
+            raise ConfigError(f"{name} has other dimensions", got=cube[name].dims, allowed=wanted)
+    return found
+
+
+def refuse_dask(cube: xr.Dataset) -> None:
+    """Refuse lazy arrays: the blocks of a run are the only chunks.
+
+    Raises:
+        ConfigError: A variable is a dask array.
+    """
+    lazy = [str(name) for name, array in cube.data_vars.items() if array.chunks is not None]
+    if lazy:
+        raise ConfigError(
+            "steps work on arrays in memory, and this cube is dask-backed",
+            got=lazy,
+            hint="`cube.load()` where it fits into memory; else write a recipe and use `run`, which works by blocks",
+        )
+
+
+def floats(cube: xr.Dataset, name: str) -> NDArray[np.float32]:
+    """A variable as float32 (time, name, y, x) in C order; the cube's own array where it is that already."""
+    array = cube[name].transpose("time", NAMES[name], "y", "x")
+    return np.ascontiguousarray(array.values, np.float32)
+
+
+def times_of(cube: xr.Dataset) -> NDArray[np.datetime64]:
+    """Times of the cube, ascending.
+
+    Raises:
+        ConfigError: They are not times, or not ascending.
+    """
+    times = cube["time"].values
+    if times.dtype.kind != "M":
+        raise ConfigError("the cube's `time` holds no times", got=str(times.dtype), allowed="datetime64")
+    stamps: NDArray[np.datetime64] = times.astype("datetime64[ns]")
+    if np.any(np.diff(stamps) < np.timedelta64(0, "ns")):
+        raise ConfigError("the cube's times are not ascending", hint='`cube.sortby("time")` sorts them')
+    return stamps
+
+
+def dataset_on(
+    cube: xr.Dataset, times: NDArray[np.datetime64], data: Mapping[str, tuple[tuple[str, ...], NDArray[Any]]]
+) -> xr.Dataset:
+    """A new cube on the same grid with another time axis.
+
+    Args:
+        cube: The cube whose grid, names and attributes are kept; coordinates per date are not.
+        times: New time axis.
+        data: Dimensions and values by variable; a variable that the cube has keeps its attributes.
+    """
+    import xarray as xr
+
+    coords = {name: coord.variable for name, coord in cube.coords.items() if "time" not in coord.dims}
+    made = xr.Dataset(
+        {name: (dims, values, _attrs(cube, name)) for name, (dims, values) in data.items()},
+        coords={**coords, "time": ("time", times.astype("datetime64[ns]"), cube["time"].attrs)},
+        attrs=cube.attrs,
+    )
+    used = {dim for array in made.data_vars.values() for dim in array.dims}
+    return made.drop_vars([name for name, coord in made.coords.items() if not set(coord.dims) <= used])
+
+
+def geobox_of(cube: xr.Dataset) -> GeoBox:
+    """The grid of a cube.
+
+    Raises:
+        GridError: It has none, or no CRS.
+    """
+    import odc.geo.xr  # noqa: F401 - registers the accessor
+
+    geobox: GeoBox | None = cube.odc.geobox
+    if geobox is None:
+        raise GridError(
+            "the cube has no grid, so lengths in metres mean nothing on it",
+            hint="open it with landshift, or assign one: `cube.odc.assign_crs(...)`",
+        )
+    return geobox
+
+
+def pixel_m(geobox: GeoBox) -> tuple[float, NDArray[np.float64]]:
+    """Size of the pixels in metres.
+
+    Degrees are taken on a sphere: a row's pixels are as wide as at its latitude.
+
+    Args:
+        geobox: A grid along the axes of its CRS.
+
+    Returns:
+        Height of all pixels, and their width by row (y,).
+
+    >>> from odc.geo.geobox import GeoBox
+    >>> height, width = pixel_m(GeoBox.from_bbox((14, 60, 14.2, 60.1), "EPSG:4326", resolution=0.05))
+    >>> round(height), width.round().tolist()
+    (5566, [2777.0, 2781.0])
+    """
+    rows = geobox.shape.y
+    crs = geobox.crs
+    high, wide = abs(float(geobox.resolution.y)), abs(float(geobox.resolution.x))
+    if crs is None:
+        raise GridError("the grid has no CRS, so lengths in metres mean nothing on it")
+    if crs.geographic:
+        top, step = float(geobox.affine.f), float(geobox.affine.e)
+        latitude = top + (np.arange(rows) + 0.5) * step
+        narrow = np.cos(np.radians(np.clip(latitude, -89.9, 89.9)))
+        return high * _DEGREE_M, wide * _DEGREE_M * narrow
+    metres = float(crs.proj.axis_info[0].unit_conversion_factor)
+    return high * metres, np.full(rows, wide * metres)
+
+
+def _attrs(cube: xr.Dataset, name: str) -> Mapping[str, Any]:
+    own: Mapping[str, Any] = cube[name].attrs if name in cube.data_vars else _ATTRS.get(name, {})
+    return own
+
+
+_ATTRS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "n_clear": {"long_name": "number of clear looks", "units": "1"},
+    "age": {"long_name": "distance to the nearest clear look", "units": "days", "nodata": -32768},
+    "index": {"long_name": "spectral index", "units": "1"},
+}
