@@ -15,8 +15,8 @@ from landshift.show.figures_style import (
     SERIES,
     WARM,
     canvas,
+    count,
     legible,
-    number,
     quiet,
 )
 
@@ -119,30 +119,30 @@ def draw_history(frame: pd.DataFrame) -> Figure:
 
 
 def draw_confusion(frame: pd.DataFrame, *, model: str) -> Figure:
-    """The confusion matrix of one model as shares of the reference."""
-    classes = list(dict.fromkeys([*frame.reference, *frame.mapped]))
-    table = frame.pivot_table(index="reference", columns="mapped", values="pixels", aggfunc="sum")
+    """The confusion matrix of one model, rows the map: what is there where the map says so."""
+    classes = list(dict.fromkeys([*frame.mapped, *frame.reference]))
+    table = frame.pivot_table(index="mapped", columns="reference", values="pixels", aggfunc="sum")
     counts = table.reindex(index=classes, columns=classes, fill_value=0).fillna(0).to_numpy(dtype=float)
-    rows, columns, total = counts.sum(1), counts.sum(0), counts.sum()
+    mapped, reference, total = counts.sum(1), counts.sum(0), counts.sum()
     right = np.trace(counts) / total if total else 0.0
     figure, body = canvas(
         1.35 + 0.36 * len(classes),
-        title=f"{model} maps {right:.0%} of the test pixels as the reference does",
-        subtitle="Share of each reference class (row) that was mapped as each class (column), per cent. The"
-        " diagonal is right. Dark means much.",
+        title=f"{model} agrees with the reference on {right:.0%} of the test pixels",
+        subtitle="Where the map says a class (row), what the reference says (column), per cent of the row. The"
+        " diagonal is right; dark means much.",
     )
     ax = body.subplots()
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(rows[:, None] > 0, counts / rows[:, None], np.nan)
-        users = np.where(columns > 0, np.diag(counts) / columns, np.nan)
+        share = np.where(mapped[:, None] > 0, counts / mapped[:, None], np.nan)
+        found = np.where(reference > 0, np.diag(counts) / reference, np.nan)
     _matrix_cells(ax, share)
-    ax.set(xticks=range(len(classes)), yticks=range(len(classes)), ylabel="reference")
+    ax.set(xticks=range(len(classes)), yticks=range(len(classes)), ylabel="mapped as")
     ax.set_xticklabels(_wrapped(classes), color=INK)
     ax.set_yticklabels(classes, color=INK)
     ax.xaxis.tick_top()
-    ax.set_xlabel("mapped as")
+    ax.set_xlabel("reference")
     ax.xaxis.set_label_position("top")
-    _margins(ax, users, rows)
+    _margins(ax, found, mapped)
     quiet(ax)
     return figure
 
@@ -170,7 +170,7 @@ def draw_accuracy(frame: pd.DataFrame) -> Figure:
                    color=SERIES[number_of % len(SERIES)], lw=0.8, edgecolor="white", zorder=3, label=model)  # fmt: skip
     support = rows.groupby("class")["pixels"].max()
     ax.set(yticks=list(at.values()), xlim=(-0.02, 1.02))
-    ax.set_yticklabels([f"{name}  n {number(support[name])}" for name in at], color=INK)
+    ax.set_yticklabels([f"{name}  n {count(int(support[name]))}" for name in at], color=INK)
     quiet(ax, grid="x")
     _legend_below(ax, body, columns=len(models))
     return figure
@@ -243,18 +243,15 @@ def _cell(x: float, y: float, colour: tuple[float, ...], *, strong: bool) -> Rec
     )
 
 
-def _margins(
-    ax: Axes,
-    users: NDArray[np.float64],
-    rows: NDArray[np.float64],
-) -> None:
-    size = len(rows)
-    for j, value in enumerate(users):
+def _margins(ax: Axes, found: NDArray[np.float64], mapped: NDArray[np.float64]) -> None:
+    """Below: the share of each reference class that the map finds. On the right: pixels of each row."""
+    size = len(mapped)
+    for j, value in enumerate(found):
         text = f"{100 * value:.0f}" if np.isfinite(value) else "–"
         ax.text(j, size - 0.12, text, ha="center", va="center", size=8.5, color=MUTED)
-    ax.text(-0.6, size - 0.12, "of these right", ha="right", va="center", size=8.5, color=MUTED)
-    for i, total in enumerate(rows):
-        ax.text(size - 0.38, i, f"n {number(float(total))}", ha="left", va="center", size=8.5, color=MUTED)
+    ax.text(-0.6, size - 0.12, "found", ha="right", va="center", size=8.5, color=MUTED)
+    for i, total in enumerate(mapped):
+        ax.text(size - 0.38, i, f"n {count(int(total))}", ha="left", va="center", size=8.5, color=MUTED)
     ax.set(xlim=(-0.5, size + 0.55), ylim=(size + 0.2, -0.5))
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "SERIES",
     "WARM",
     "canvas",
+    "count",
     "drawing",
     "legible",
     "number",
@@ -163,6 +164,15 @@ def number(value: float, digits: int = 3) -> str:
 
     places = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
     return f"{value:,.{places}f}".replace(",", "\u2009").replace("-", "\N{MINUS SIGN}")
+
+
+def count(value: int) -> str:
+    """A whole number for reading.
+
+    >>> count(1234567)
+    '1\u2009234\u2009567'
+    """
+    return f"{value:,}".replace(",", "\u2009")
 
 
 def tinted(colour: str, strength: float) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from landshift.show.figures_style import number
+from landshift.show.figures_style import count, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,12 +167,3 @@ def _cell(value: object) -> str:
     if isinstance(value, pd.Timestamp):
         return value.strftime("%Y-%m-%d")
     return escape(count(value) if isinstance(value, int) and abs(value) >= 10_000 else str(value))
-
-
-def count(value: int) -> str:
-    """A whole number for reading.
-
-    >>> count(1234567)
-    '1\u2009234\u2009567'
-    """
-    return f"{value:,}".replace(",", "\u2009")

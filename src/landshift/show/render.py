@@ -183,8 +183,8 @@ def _learning(sources: Sources) -> Iterator[_Picture]:
             yield _Picture(
                 name=f"confusion_{_file_part(str(model))}",
                 draw=partial(figures_quality.draw_confusion, rows, model=str(model)),
-                caption=f"Where {model} goes wrong. Rows add up to 100 (producer's view); the line below says"
-                " which share of the pixels mapped as a class is right (user's view).",
+                caption=f"Where {model} goes wrong, on ground it has not seen. The diagonal is the user's accuracy;"
+                " the line below is the producer's: the share of each reference class that the map finds.",
             )
     if history is not None:
         yield _Picture(

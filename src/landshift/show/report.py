@@ -24,8 +24,8 @@ from landshift.errors import StoreError
 from landshift.plan import write_atomic
 from landshift.show.figures_change import headline_class, longest_pair
 from landshift.show.figures_quality import is_summary
-from landshift.show.figures_style import number
-from landshift.show.page import Section, columns_list, count, fact_list, figure_of, folded, items, spoken
+from landshift.show.figures_style import count, number
+from landshift.show.page import Section, columns_list, fact_list, figure_of, folded, items, spoken
 
 if TYPE_CHECKING:
     import pandas as pd
