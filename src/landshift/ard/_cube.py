@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landshift.errors import ConfigError, GridError
+from landshift.sensor import BAND_DIM
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,9 +28,12 @@ __all__ = [
 ]
 
 NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {"reflectance": "band", "backscatter": "pol", "index": "index"}
+    {name: BAND_DIM[name] for name in ("reflectance", "backscatter", "index")}
 )
 """Variables that hold pixels, and the dimension that names their layers."""
+
+Arrays = dict[str, tuple[tuple[str, ...], NDArray[Any]]]
+"""Dimensions and values by variable."""
 
 _DEGREE_M: Final = 111_320.0
 """Length of a degree of latitude, and of longitude at the equator, on the sphere that masks are grown on."""
@@ -98,9 +102,7 @@ def times_of(cube: xr.Dataset) -> NDArray[np.datetime64]:
     return stamps
 
 
-def dataset_on(
-    cube: xr.Dataset, times: NDArray[np.datetime64], data: Mapping[str, tuple[tuple[str, ...], NDArray[Any]]]
-) -> xr.Dataset:
+def dataset_on(cube: xr.Dataset, times: NDArray[np.datetime64], data: Arrays) -> xr.Dataset:
     """A new cube on the same grid with another time axis.
 
     Args:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from landshift.ard._cube import NAMES, cube_variables, dataset_on, floats, times_of
+from landshift.ard._cube import NAMES, Arrays, cube_variables, dataset_on, floats, times_of
 from landshift.ard._median import geometric_median, median
 from landshift.errors import ConfigError
 from landshift.place import Time
@@ -95,12 +95,13 @@ class Composite:
         periods = self.times(looks)
         groups = self._groups(looks, periods)
         kernel = median if self.method == "median" else geometric_median
-        made: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {}
+        made: Arrays = {}
+        first: Arrays = {}
         for name in variables:
             values, count = kernel(floats(cube, name), groups, min_clear=self.min_clear)
             made[name] = (("time", NAMES[name], "y", "x"), values)
-        made["n_clear"] = (("time", "y", "x"), count)
-        return dataset_on(cube, periods, made)
+            first = first or {"n_clear": (("time", "y", "x"), count)}
+        return dataset_on(cube, periods, made | first)
 
     def _groups(
         self, looks: NDArray[np.datetime64], periods: NDArray[np.datetime64]

@@ -100,7 +100,7 @@ def index(cube: xr.Dataset, names: str | Sequence[str]) -> xr.Dataset:
 
     entries = _entries([names] if isinstance(names, str) else names, where="index")
     layers = _layers(cube)
-    before = [str(name) for name in cube["index"].values] if "index" in cube.data_vars else []
+    before = [str(name) for name in cube[NAMES["index"]].values] if "index" in cube.data_vars else []
     listed = [name for name in before if name not in {entry.name for entry in entries}]
     planes = [layers[name] for name in listed]
     for entry in entries:
@@ -109,12 +109,11 @@ def index(cube: xr.Dataset, names: str | Sequence[str]) -> xr.Dataset:
     labels = np.array([*listed, *(entry.name for entry in entries)], object)
     made = xr.DataArray(
         np.stack(planes, axis=1),
-        dims=("time", "index", "y", "x"),
-        coords={"index": labels},
+        dims=("time", NAMES["index"], "y", "x"),
+        coords={NAMES["index"]: labels},
         attrs={"long_name": "spectral index", "units": "1"},
     )
-    rest = cube.drop_vars(["index"], errors="ignore")
-    return rest.assign(index=made)
+    return cube.drop_vars(["index", NAMES["index"]], errors="ignore").assign(index=made)
 
 
 def _entries(names: Sequence[str], *, where: str) -> tuple[Index, ...]:

@@ -18,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
-from landshift.ard._cube import NAMES, cube_variables, dataset_on, floats, times_of
+from landshift.ard._cube import NAMES, Arrays, cube_variables, dataset_on, floats, times_of
 from landshift.errors import ConfigError
 from landshift.place import Time
 from landshift.step import Duration, days, step
@@ -118,7 +118,8 @@ class Interpolate:
         looks = times_of(cube)
         limit = np.inf if self.max_gap is None else days(self.max_gap)
         reach = {"ends": (limit / 2, -1.0), "gaps": (limit / 2, limit / 2), "never": (-1.0, -1.0)}
-        made: dict[str, tuple[tuple[str, ...], NDArray[np.generic]]] = {}
+        made: Arrays = {}
+        first: Arrays = {}
         for name in variables:
             values, age, count = lines(
                 floats(cube, name),
@@ -129,9 +130,8 @@ class Interpolate:
                 reach=reach[self.extrapolate],
             )
             made[name] = (("time", NAMES[name], "y", "x"), values)
-        made["age"] = (("time", "y", "x"), age)
-        made["n_clear"] = (("y", "x"), count)
-        return dataset_on(cube, times, made)
+            first = first or {"age": (("time", "y", "x"), age), "n_clear": (("y", "x"), count)}
+        return dataset_on(cube, times, made | first)
 
     def _span(self, observed: NDArray[np.datetime64]) -> tuple[np.datetime64, np.datetime64]:
         """First moment, and the first one after."""
