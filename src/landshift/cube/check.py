@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,9 +210,7 @@ def _has_value(values: NDArray[Any], array: Array) -> NDArray[np.bool_]:
     return found
 
 
-def _planned(
-    layout: Layout, attrs: dict[str, dict[str, dict[str, list[list[int]]]]]
-) -> list[tuple[int, int]]:
+def _planned(layout: Layout, attrs: Mapping[str, Any]) -> list[tuple[int, int]]:
     """Rows and columns of the blocks that the store was made for."""
     runs = attrs["landshift"]["blocks"]
     if runs is not None:

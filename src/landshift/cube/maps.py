@@ -48,6 +48,7 @@ class MapWriter:
         bands: Their names.
         nodata: The number that means no data.
         tags: Further tags of the file: facts of the result, never times or paths.
+        scales: Size of a step per band, for layers of scaled numbers.
         overviews: How coarser levels are made; by default the most frequent class, or the nearest number.
 
     Raises:
@@ -64,6 +65,7 @@ class MapWriter:
         bands: Sequence[str] = ("class",),
         nodata: float | None = 0,
         tags: Mapping[str, str] | None = None,
+        scales: Sequence[float] = (),
         overviews: Overviews | None = None,
     ) -> None:
         self.path, self.geobox = Path(path), geobox
@@ -73,7 +75,7 @@ class MapWriter:
             np.dtype(dtype),
             nodata,
         )
-        self.tags = dict(tags or {})
+        self.tags, self.scales = dict(tags or {}), tuple(scales)
         self.overviews = overviews or ("mode" if self.classes else "nearest")
         self._lock = threading.Lock()
         self._target: Any = None
@@ -158,6 +160,8 @@ class MapWriter:
     def _describe(self) -> None:
         for number, name in enumerate(self.bands, start=1):
             self._target.set_band_description(number, name)
+        if self.scales:
+            self._target.scales, self._target.offsets = self.scales, (0.0,) * len(self.scales)
         tags = dict(self.tags)
         if self.classes:
             tags[CLASSES_TAG] = json.dumps(as_records(self.classes), ensure_ascii=False)

@@ -54,12 +54,14 @@ class StoredArray(BackendArray):
     Args:
         path: The store.
         array: The variable.
+        stored: Whether the stored numbers are given as they are, without scale.
     """
 
-    def __init__(self, path: Path, array: Array) -> None:
+    def __init__(self, path: Path | str, array: Array, *, stored: bool = False) -> None:
         self.path, self.array = Path(path), array
         self.shape = array.shape
-        self.dtype = np.dtype(np.float32 if array.kind.scale is not None else array.kind.dtype)
+        self.scale = None if stored else array.kind.scale
+        self.dtype = np.dtype(array.kind.dtype if self.scale is None else np.float32)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         """Values of a selection, as xarray asks for it: along each dimension alone, or pointwise."""
@@ -89,7 +91,7 @@ class StoredArray(BackendArray):
 
     @property
     def _missing(self) -> float:
-        return float("nan") if self.array.kind.scale is not None else self.array.kind.fill
+        return self.array.kind.fill if self.scale is None else math.nan
 
     def _fill(self, out: NDArray[Any], picked: list[NDArray[np.intp]]) -> None:
         """Decode all touched chunks into place; threads of a pool, where Blosc keeps to one thread each."""
@@ -139,8 +141,9 @@ class StoredArray(BackendArray):
     def _put(self, out: NDArray[Any], chunk: NDArray[Any], parts: tuple[_Part, ...]) -> None:
         """Lay what is wanted of a chunk where it belongs."""
         taken = chunk.reshape(self.array.chunk)[_outer([part.take for part in parts])]
-        scale = self.array.kind.scale
-        out[_outer([part.put for part in parts])] = taken if scale is None else restore(taken, scale)
+        out[_outer([part.put for part in parts])] = (
+            taken if self.scale is None else restore(taken, self.scale)
+        )
 
 
 def _parts(wanted: NDArray[np.intp], length: int) -> list[_Part]:

@@ -168,7 +168,7 @@ def encode(cube: xr.Dataset) -> tuple[xr.Dataset, int]:
     return made, clipped
 
 
-def open_cube(path: Path, *, bands_as_variables: bool = False) -> xr.Dataset:
+def open_cube(path: Path | str, *, bands_as_variables: bool = False) -> xr.Dataset:
     """Open a store lazily: nothing is read but the metadata, and slices read what they need.
 
     Args:
@@ -203,12 +203,12 @@ def open_cube(path: Path, *, bands_as_variables: bool = False) -> xr.Dataset:
     return _split(cube, layout) if bands_as_variables else cube
 
 
-def geobox_of(path: Path) -> GeoBox:
+def geobox_of(path: Path | str) -> GeoBox:
     """The grid of a store, exactly as it was given to :func:`create`."""
     return layout_of(path).geobox
 
 
-def layout_of(path: Path) -> Layout:
+def layout_of(path: Path | str) -> Layout:
     """The layout of a store, read from its metadata once.
 
     Raises:
