@@ -48,8 +48,10 @@ class Catalogue:
     """Collections whose reader pays, and how."""
     signing: Signing | None = None
     """How its addresses are signed."""
+    bucket: str = ""
+    """Bucket of its files that needs ``gdal``."""
     gdal: Mapping[str, str] = field(default_factory=dict)
-    """GDAL options to reach its files."""
+    """GDAL options to reach that bucket, where the environment does not say otherwise."""
 
     def collection(self, sensor: str | None) -> str:
         """The collection that holds a sensor's scenes.

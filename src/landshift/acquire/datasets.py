@@ -11,10 +11,11 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from affine import Affine
 
+from landshift.acquire.access import gdal_options, signed
 from landshift.acquire.recent import Recent
 from landshift.errors import NetworkError, SceneError
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from odc.geo.crs import CRS
     from rasterio.io import DatasetReader
 
-__all__ = ["Datasets", "Header", "Raster"]
+__all__ = ["Datasets", "Header", "Notes", "Raster"]
 
 REMOTE_OPTIONS: Final = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -60,10 +61,12 @@ class Raster:
         >>> Raster(href="s3://bucket/a.tif").name, Raster(href="file:///d/a.nc", variable="NDVI").name
         ('/vsis3/bucket/a.tif', 'netcdf:"/d/a.nc":NDVI')
         """
-        scheme, _, rest = self.href.partition("://")
-        prefix = {"http": "/vsicurl/http://", "https": "/vsicurl/https://", "s3": "/vsis3/", "gs": "/vsigs/"}
-        path = self.href if not rest else prefix.get(scheme, "") + rest
-        return f'netcdf:"{path}":{self.variable}' if self.variable else path
+        return _gdal_name(self.href, self.variable)
+
+    @property
+    def opened(self) -> str:
+        """What GDAL is to open: the name, with a provider's token where its host wants one."""
+        return _gdal_name(signed(self.href), self.variable)
 
     @property
     def shown(self) -> str:
@@ -78,6 +81,18 @@ class Raster:
     def remote(self) -> bool:
         """Whether it is read over the network."""
         return self.name.startswith(("/vsicurl/", "/vsis3/", "/vsigs/"))
+
+
+class Notes(Protocol):
+    """Remembers headers between runs; see ``acquire.cache``."""
+
+    def recall(self, key: str) -> dict[str, Any] | None:
+        """What was noted, or None."""
+        ...
+
+    def note(self, key: str, facts: dict[str, Any]) -> None:
+        """Note plain values."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,16 +114,46 @@ class Header:
     overviews: tuple[int, ...]
     """Factors of its overviews, ascending."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a cache."""
+        return {
+            "crs": self.crs.to_wkt(),
+            "affine": list(self.affine[:6]),
+            "shape": list(self.shape),
+            "tile": list(self.tile),
+            "dtypes": list(self.dtypes),
+            "nodata": [None if value is None else str(value) for value in self.nodata],
+            "overviews": list(self.overviews),
+        }
+
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> Header:
+        """A header from plain values."""
+        from odc.geo.crs import CRS
+
+        rows, cols = facts["shape"]
+        height, width = facts["tile"]
+        return cls(
+            crs=CRS(facts["crs"]),
+            affine=Affine(*facts["affine"]),
+            shape=(rows, cols),
+            tile=(height, width),
+            dtypes=tuple(facts["dtypes"]),
+            nodata=tuple(None if value is None else float(value) for value in facts["nodata"]),
+            overviews=tuple(facts["overviews"]),
+        )
+
 
 class Datasets:
     """Open rasters of one reader.
 
     Args:
         max_open: Bound of idle open datasets.
+        notes: Remembers headers of remote rasters between runs, so that cached tiles need no network.
     """
 
-    def __init__(self, *, max_open: int) -> None:
-        self.max_open = max_open
+    def __init__(self, *, max_open: int, notes: Notes | None = None) -> None:
+        self.max_open, self.notes = max_open, notes
         self._idle: OrderedDict[tuple[str, int], list[DatasetReader]] = OrderedDict()
         self._lock = threading.Lock()
         self._headers: Recent[tuple[Raster, int], Header] = Recent(weight=lambda _: 1, bound=1_000_000)
@@ -132,10 +177,18 @@ class Datasets:
             SceneError: It cannot be opened or has no CRS.
             NetworkError: Its server does not answer.
         """
+        notes = self.notes if raster.remote else None
+        key = f"{raster.href}|{raster.variable}|header|{level}"
 
         def make() -> Header:
+            noted = notes.recall(key) if notes is not None else None
+            if noted is not None:
+                return Header.from_dict(noted)
             with self.lend(raster, level) as dataset:
-                return _header(dataset, raster)
+                made = _header(dataset, raster)
+            if notes is not None:
+                notes.note(key, made.to_dict())
+            return made
 
         return self._headers.get((raster, level), make)
 
@@ -144,15 +197,16 @@ class Datasets:
         """Lend an open dataset to one thread; one that failed is closed, since GDAL remembers failures."""
         import rasterio
 
-        key = (raster.name, level)
+        key = (raster.opened, level)
         with self._lock:
             waiting = self._idle.get(key)
             dataset = waiting.pop() if waiting else None
         options = {"GDAL_CACHEMAX": GDAL_CACHE_MB} | (REMOTE_OPTIONS if raster.remote else {})
+        options |= gdal_options(raster.href)
         with rasterio.Env(**options):
             try:
                 if dataset is None:
-                    dataset = rasterio.open(raster.name, **({"overview_level": level - 1} if level else {}))
+                    dataset = rasterio.open(key[0], **({"overview_level": level - 1} if level else {}))
                 yield dataset
             except (rasterio.errors.RasterioError, rasterio.errors.NotGeoreferencedWarning, OSError) as error:
                 if dataset is not None:
@@ -170,6 +224,13 @@ class Datasets:
                 surplus += self._idle.pop(oldest)
         for old in surplus:
             old.close()
+
+
+def _gdal_name(href: str, variable: str | None) -> str:
+    scheme, _, rest = href.partition("://")
+    prefix = {"http": "/vsicurl/http://", "https": "/vsicurl/https://", "s3": "/vsis3/", "gs": "/vsigs/"}
+    path = href if not rest else prefix.get(scheme, "") + rest
+    return f'netcdf:"{path}":{variable}' if variable else path
 
 
 def _header(dataset: DatasetReader, raster: Raster) -> Header:

@@ -134,6 +134,8 @@ def take(found: Walk, at: str, part: Mapping[str, Any], *, skip: bool) -> None:
         for asset in fields["assets"].values():
             asset["href"] = resolve(str(asset["href"]), at)
         fields["links"] = []
+        if not fields.get("collection") and "odc:product" in fields["properties"]:
+            fields["collection"] = fields["properties"]["odc:product"]  # datacube items name it so
         item = pystac.Item.from_dict(fields)
         item.set_self_href(own if is_remote(own) else at)
     except (pystac.STACError, KeyError, TypeError, ValueError, AttributeError) as error:

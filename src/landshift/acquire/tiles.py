@@ -36,6 +36,14 @@ class TileCache(Protocol):
         """Keep a tile."""
         ...
 
+    def recall(self, key: str) -> dict[str, Any] | None:
+        """What was noted of a file, or None."""
+        ...
+
+    def note(self, key: str, facts: dict[str, Any]) -> None:
+        """Note plain values of a file."""
+        ...
+
 
 class TileReader:
     """Reads windows of rasters; share one between the blocks of a run.
@@ -56,7 +64,7 @@ class TileReader:
         cache: TileCache | None = None,
     ) -> None:
         self.threads, self.held_bytes, self.max_open, self.cache = threads, held_bytes, max_open, cache
-        self._datasets = Datasets(max_open=max_open)
+        self._datasets = Datasets(max_open=max_open, notes=cache)
         self._tiles: Recent[_Key, NDArray[Any]] = Recent(weight=lambda tile: tile.nbytes, bound=held_bytes)
         self.warps: Recent[object, Warp] = Recent(weight=lambda warp: warp.rows.nbytes * 2, bound=WARP_BYTES)
         """Coordinates of blocks on source grids; see :mod:`landshift.acquire.place`."""
@@ -126,7 +134,7 @@ class TileReader:
                 patch = self._decode(job, *extent)
                 whole = len(run) == len(tiles)
                 for tile in run:
-                    if not whole or _outer(tile, run):
+                    if not whole or self.cache is not None or _outer(tile, run):
                         found[tile] = _cut(patch, extent, _extent(tile, tile, header)).copy()
                         self._keep(job, tile, found[tile])
                 if whole:

@@ -11,13 +11,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from landshift.acquire.access import bare
 from landshift.acquire.static import is_remote
 from landshift.errors import ConfigError, NetworkError, SceneError
 
 if TYPE_CHECKING:
     from pystac_client.stac_api_io import StacApiIO
 
-__all__ = ["explain_failure", "read_json", "session"]
+__all__ = ["explain_failure", "head", "read_bytes", "read_json", "session"]
 
 RETRIES: Final = 5
 """Times a request is made again."""
@@ -75,6 +76,46 @@ def read_json(address: str, io: StacApiIO | None = None) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise SceneError("not JSON", where=address, got=str(error), hint="fetch the file again") from error
+
+
+def read_bytes(address: str) -> bytes:
+    """Read a whole file from a server.
+
+    Args:
+        address: An http(s) address.
+
+    Raises:
+        NetworkError: The server does not answer, or refuses.
+    """
+    return _send("GET", address)[1]
+
+
+def head(address: str) -> dict[str, str]:
+    """What a server says of a file, by lower-case name of the header.
+
+    Args:
+        address: An http(s) address.
+
+    Raises:
+        NetworkError: The server does not answer, or refuses.
+    """
+    return _send("HEAD", address)[0]
+
+
+def _send(method: str, address: str) -> tuple[dict[str, str], bytes]:
+    from pystac_client.exceptions import APIError
+    from requests import RequestException
+
+    io = session()
+    try:
+        answer = io.session.request(method, address, timeout=TIMEOUT_S)
+        if not answer.ok:
+            raise APIError.from_response(answer)
+        return {name.lower(): value for name, value in answer.headers.items()}, answer.content
+    except (RequestException, APIError) as error:
+        raise explain_failure(error, bare(address)) from error
+    finally:
+        io.session.close()
 
 
 def explain_failure(error: Exception, address: str) -> NetworkError:

@@ -1,0 +1,116 @@
+"""Fill the cache before the run: only the tiles that a place needs, and of those only what is not there yet.
+
+Killed and started again it goes on where it was, since every tile stands in the cache as soon as it is read. After it,
+the same place needs no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from landshift.acquire.cache import DiskCache
+from landshift.acquire.datasets import Raster
+from landshift.acquire.place import place
+from landshift.acquire.tiles import TileReader
+from landshift.errors import ConfigError
+from landshift.kernel.resample import Method
+from landshift.plan import Block, Plan
+from landshift.scene import Pass, Scene
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+__all__ = ["fetch"]
+
+AT_ONCE: Final = 8
+"""Files that are read at once: it is the network that is waited for."""
+
+Progress = Callable[[int, int, str], None]
+"""Called with what is done, what there is, and what it is."""
+
+
+def fetch(
+    passes: Sequence[Pass],
+    plan: Plan,
+    *,
+    bands: Sequence[str],
+    cache: DiskCache,
+    resampling: Method = "bilinear",
+    progress: Progress | None = None,
+) -> dict[str, int]:
+    """Read every tile of remote scenes that a plan needs into a cache.
+
+    Args:
+        passes: Dates.
+        plan: The place, in blocks.
+        bands: Bands by common name, in the order they will be read.
+        cache: Where tiles are kept.
+        resampling: As the run will read, since that decides about overviews.
+        progress: Told after every scene of a block.
+
+    Returns:
+        ``files`` looked at, ``local`` files that need no cache, ``tiles`` found in the cache, and ``fetched`` ones.
+
+    Raises:
+        NetworkError: A server does not answer.
+        SceneError: A file is damaged or lacks a band.
+    """
+    wanted = [scene for group in passes for scene in group.scenes]
+    total = len(plan.blocks) * len(wanted)
+    layers = {scene.id: list(_layers(scene, bands, resampling)) for scene in wanted}
+    every = {layer[0] for found in layers.values() for layer in found}
+    local = sum(not raster.remote for raster in every)
+    before = cache.hits, cache.misses
+    done = 0
+    with (
+        TileReader(held_bytes=0, max_open=4 * AT_ONCE, cache=cache) as reader,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        for block in plan.blocks:
+            geobox = _geobox(block, plan)
+            for scene in wanted:
+                jobs = [pool.submit(_one, reader, layer, geobox) for layer in layers[scene.id]]
+                for job in jobs:
+                    job.result()
+                done += 1
+                if progress is not None:
+                    progress(done, total, "fetching scenes")
+    counted = {"tiles": cache.hits - before[0], "fetched": cache.misses - before[1]}
+    return {"files": len(every), "local": local, **counted}
+
+
+_Layer = tuple[Raster, tuple[int, ...], Method]
+
+
+def _layers(scene: Scene, bands: Sequence[str], resampling: Method) -> Iterator[_Layer]:
+    """Files of a scene with the bands that are decoded together, as reading groups them."""
+    groups: dict[Raster, list[int]] = {}
+    for band in bands:
+        if band not in scene.bands:
+            raise ConfigError(f"scene {scene.id} has no band {band}", allowed=sorted(scene.bands))
+        file = scene.bands[band]
+        groups.setdefault(Raster(href=file.href, variable=file.variable), []).append(file.index)
+    for raster, indexes in groups.items():
+        yield raster, tuple(indexes), resampling
+    if scene.quality is not None:
+        yield (
+            Raster(href=scene.quality.href, variable=scene.quality.variable),
+            (scene.quality.index,),
+            "nearest",
+        )
+
+
+def _one(reader: TileReader, layer: _Layer, geobox: GeoBox) -> None:
+    """Bring the tiles of one file under one block into the cache."""
+    raster, indexes, method = layer
+    if not raster.remote:
+        return
+    found = place(reader, raster, geobox, method)
+    if found is not None:
+        reader.read(raster, indexes, found.rows, found.cols, level=found.level)
+
+
+def _geobox(block: Block, plan: Plan) -> GeoBox:
+    return block.geobox(plan.geobox)
