@@ -271,7 +271,7 @@ def _failing_well(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RasterioError) as error:
-        raise _cannot_write(path, str(error)) from error
+        raise _cannot_write(path, str(error.__cause__ or error)) from error
 
 
 def _cannot_write(path: Path, reason: str | None) -> StoreError:
