@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from landshift.errors import ConfigError, GridError
-from landshift.sensor import QUALITY
+from landshift.sensor import BAND_DIM, QUALITY
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["assemble", "grids", "quantity_of"]
 
-BAND_DIM: Final = {"reflectance": "band", "backscatter": "pol", "index": "index"}
-"""Name of the band dimension by quantity."""
 ANGLES: Final = ("sun_zenith", "sun_azimuth", "view_zenith", "view_azimuth")
 
 
@@ -101,17 +99,16 @@ def assemble(
         if any(known):
             per_time[angle] = np.array([found[0] if found else np.nan for found in known], np.float32)
     quantity = quantity_of(passes)
-    band_dim = BAND_DIM.get(quantity, "band")
-    cube = xr.Dataset(
-        {quantity: (("time", band_dim, "y", "x"), values, {"grid_mapping": "spatial_ref"})},
-        coords={
-            "time": np.array(times, "datetime64[ns]"),
-            band_dim: strings(bands),
-            **xr_coords(geobox, always_yx=True),
-            **{name: ("time", column) for name, column in per_time.items()},
-        },
-    )
+    band_dim = BAND_DIM[quantity]
+    mapped = {"grid_mapping": "spatial_ref"}
+    data: dict[str, Any] = {quantity: (("time", band_dim, "y", "x"), values, mapped)}
     if quality is not None:
         flags = {"flag_values": list(QUALITY.values()), "flag_meanings": " ".join(QUALITY)}
-        cube["quality"] = (("time", "y", "x"), quality, {**flags, "grid_mapping": "spatial_ref"})
-    return cube
+        data["quality"] = (("time", "y", "x"), quality, {**flags, **mapped})
+    coords: dict[str, Any] = {
+        "time": np.array(times, "datetime64[ns]"),
+        band_dim: strings(bands),
+        **xr_coords(geobox, always_yx=True),
+        **{name: ("time", column) for name, column in per_time.items()},
+    }
+    return xr.Dataset(data, coords=coords)

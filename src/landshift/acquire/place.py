@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from landshift.acquire.tiles import TileReader
     from landshift.scene import Scene
 
-__all__ = ["Placement", "place", "touches"]
+__all__ = ["Placement", "outline", "place", "touches"]
 
 COINCIDE: Final = 1e-3
 """Grids coincide where no pixel of the block lies further than this from a source pixel, in source pixels."""
+OUTLINE_PX: Final = 256
+"""Pixels on the longer side of a grid that is only outlined."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +75,51 @@ def _place(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) -
     offset = _coincidence(header, geobox)
     if offset is not None:
         return _copied(header, geobox, offset)
-    level = 0
     warp = _warp(reader, header, geobox)
-    if method != "nearest" and header.overviews:
-        usable = [number for number, factor in enumerate(header.overviews, 1) if factor <= warp.step * 1.001]
-        if usable:
-            level = usable[-1]
-            warp = _warp(reader, _at_level(header, reader.header(raster, level)), geobox)
+    level = _level(header, method, warp.step)
+    if level:
+        warp = _warp(reader, _at_level(header, reader.header(raster, level)), geobox)
     window = warp.window(method)
     if window is None:
         return None
     whole = (slice(0, geobox.shape[0]), slice(0, geobox.shape[1]))
     return Placement(level=level, rows=window[0], cols=window[1], warp=warp, at=whole)
+
+
+def outline(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) -> Placement | None:
+    """The source window of a grid of any size, a pixel or two generous: what :func:`place` would find, cheaply.
+
+    Args:
+        reader: Knows headers.
+        raster: The source.
+        geobox: The grid, of a whole place if need be.
+        method: How pixels will be gathered.
+
+    Returns:
+        The placement without coordinates, or None where the grid lies beside the raster.
+    """
+    header = reader.header(raster)
+    offset = _coincidence(header, geobox)
+    if offset is not None:
+        return _copied(header, geobox, offset)
+    factor = max(1.0, max(geobox.shape) / OUTLINE_PX)
+    warp = _warp(reader, header, geobox.zoom_out(factor))
+    level = _level(header, method, warp.step / factor)
+    if level:
+        warp = _warp(reader, _at_level(header, reader.header(raster, level)), geobox.zoom_out(factor))
+    window = warp.window("average")
+    if window is None:
+        return None
+    return Placement(level=level, rows=window[0], cols=window[1], warp=None, at=(slice(0), slice(0)))
+
+
+def _level(header: Header, method: Method, step: float) -> int:
+    """The coarsest overview that is still as fine as the target."""
+    if method == "nearest":
+        return 0
+    return max(
+        (number for number, factor in enumerate(header.overviews, 1) if factor <= step * 1.001), default=0
+    )
 
 
 def _at_level(header: Header, overview: Header) -> Header:

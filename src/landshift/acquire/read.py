@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from landshift.acquire.datasets import Header, Raster
 from landshift.acquire.frame import assemble, grids, quantity_of
 from landshift.acquire.fuse import merge, settle
-from landshift.acquire.place import Placement, place, touches
+from landshift.acquire.place import Placement, outline, place, touches
 from landshift.acquire.tiles import TileReader
 from landshift.errors import ConfigError, NetworkError, SceneError, did_you_mean
 from landshift.kernel.resample import Method, Patch, Stored, copy, gather, gather_codes
@@ -132,7 +132,7 @@ def needed(
     resampling: Method = "bilinear",
     reader: TileReader | None = None,
 ) -> Needed:
-    """Say what reading will cost, from headers alone.
+    """Say what reading will cost, from headers alone; tiles that blocks share count once.
 
     Args:
         passes: Dates.
@@ -157,7 +157,7 @@ def needed(
             layer = scene.quality
             files.append((Raster(href=layer.href, variable=layer.variable), layer.index, "nearest"))
         for raster, index, method in files:
-            found = place(reader, raster, geobox, method)
+            found = outline(reader, raster, geobox, method)
             if found:
                 total += _cost(found, reader.header(raster, found.level), index)
     return total
