@@ -88,6 +88,9 @@ def look(path: Path, *, variable: str | None = None) -> RasterFacts:
             got=f"{path.stat().st_size} bytes",
             hint=_REPLACE,
         )
+    if facts.transform == _IDENTITY:
+        hint = "write its grid into it (for NetCDF: x and y with their CF standard names, and a grid mapping)"
+        raise SceneError("no georeferencing", where=path, hint=hint)
     if facts.crs is None:
         hint = (
             'write one into it: `gdal_edit.py -a_srs EPSG:... FILE`, or leave it out with on_error = "skip"'
@@ -96,6 +99,8 @@ def look(path: Path, *, variable: str | None = None) -> RasterFacts:
     return facts
 
 
+_IDENTITY: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+"""What GDAL gives for a file that does not say where it lies."""
 _REPLACE: Final = 'copy or download it again, or leave such files out with on_error = "skip"'
 
 

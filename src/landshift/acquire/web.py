@@ -24,6 +24,8 @@ RETRIES: Final = 5
 """Times a request is made again."""
 BACKOFF_S: Final = 0.5
 """Pause before the second retry, doubled for each further one."""
+LONGEST_PAUSE_S: Final = 120.0
+"""Longest pause a server may ask for."""
 TIMEOUT_S: Final = (10.0, 60.0)
 """Longest wait for a connection, and for an answer."""
 BUSY: Final = (408, 425, 429, 500, 502, 503, 504)
@@ -33,9 +35,16 @@ BUSY: Final = (408, 425, 429, 500, 502, 503, 504)
 def session() -> StacApiIO:
     """A session with our retries and patience; ``LANDSHIFT_BACKOFF`` sets the pause in seconds."""
     from pystac_client.stac_api_io import StacApiIO
-    from urllib3 import Retry
+    from urllib3 import BaseHTTPResponse, Retry
 
-    retry = Retry(
+    class Patient(Retry):
+        """Waits as long as the server asks for, within reason."""
+
+        def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+            asked = super().get_retry_after(response)
+            return None if asked is None else min(asked, LONGEST_PAUSE_S)
+
+    retry = Patient(
         total=RETRIES,
         connect=2,
         backoff_factor=float(os.environ.get("LANDSHIFT_BACKOFF", BACKOFF_S)),
