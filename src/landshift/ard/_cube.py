@@ -22,6 +22,7 @@ __all__ = [
     "dataset_on",
     "floats",
     "geobox_of",
+    "in_order",
     "pixel_m",
     "refuse_dask",
     "times_of",
@@ -31,6 +32,8 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {name: BAND_DIM[name] for name in ("reflectance", "backscatter", "index")}
 )
 """Variables that hold pixels, and the dimension that names their layers."""
+
+_OURS: Final = frozenset({*NAMES, "quality", "n_clear", "age"})
 
 Arrays = dict[str, tuple[tuple[str, ...], NDArray[Any]]]
 """Dimensions and values by variable."""
@@ -64,6 +67,16 @@ def cube_variables(cube: xr.Dataset) -> tuple[str, ...]:
         if set(cube[name].dims) != set(wanted):
             raise ConfigError(f"{name} has other dimensions", got=cube[name].dims, allowed=wanted)
     return found
+
+
+def in_order(cube: xr.Dataset) -> xr.Dataset:
+    """The same cube with every array's dimensions as ours are: time, names, y, x. No pixel is copied."""
+    cube_variables(cube)
+    order = ("time", *dict.fromkeys(BAND_DIM.values()), "y", "x")
+    turned = {}
+    for name in (name for name in cube.data_vars if name in _OURS):
+        turned[name] = cube[name].transpose(*(dim for dim in order if dim in cube[name].dims))
+    return cube.assign(turned)
 
 
 def refuse_dask(cube: xr.Dataset) -> None:

@@ -8,7 +8,7 @@ ground (Roberts et al. 2017, doi:10.1109/TGRS.2017.2723896).
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray

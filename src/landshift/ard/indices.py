@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landshift.ard._cube import NAMES, cube_variables
+from landshift.ard._cube import NAMES, cube_variables, in_order
 from landshift.errors import ConfigError, did_you_mean
 from landshift.kernel.expression import compiled
 from landshift.step import step
@@ -76,7 +76,7 @@ class Indices:
 
     def __call__(self, cube: xr.Dataset) -> xr.Dataset:
         """See :func:`index`; without names the cube is given back."""
-        return index(cube, self.names) if self.names else cube.copy()
+        return index(cube, self.names) if self.names else in_order(cube)
 
 
 def index(cube: xr.Dataset, names: str | Sequence[str]) -> xr.Dataset:
@@ -99,6 +99,7 @@ def index(cube: xr.Dataset, names: str | Sequence[str]) -> xr.Dataset:
     import xarray as xr
 
     entries = _entries([names] if isinstance(names, str) else names, where="index")
+    cube = in_order(cube)
     layers = _layers(cube)
     before = [str(name) for name in cube[NAMES["index"]].values] if "index" in cube.data_vars else []
     listed = [name for name in before if name not in {entry.name for entry in entries}]
@@ -135,7 +136,7 @@ def _layers(cube: xr.Dataset) -> dict[str, NDArray[Any]]:
     """Every layer (time, y, x) of a cube by its name; the first variable wins."""
     found: dict[str, NDArray[Any]] = {}
     for variable in cube_variables(cube):
-        array = cube[variable].transpose("time", NAMES[variable], "y", "x")
+        array = cube[variable]
         for place, name in enumerate(array[NAMES[variable]].values):
             found.setdefault(str(name), array.values[:, place])
     return found

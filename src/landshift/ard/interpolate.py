@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from landshift.ard._cube import NAMES, Arrays, cube_variables, dataset_on, floats, times_of
 from landshift.errors import ConfigError
@@ -57,8 +57,8 @@ class Interpolate:
     """How values between two clear looks are found."""
     min_clear: Annotated[int, Field(ge=1)] = 3
     """Pixels with fewer clear looks in the whole series stay missing."""
-    max_gap: Duration | None = "90D"
-    """Longest gap between two clear looks that a line may cross; None for any."""
+    max_gap: Annotated[Duration, BeforeValidator(lambda given: "any" if given is None else given)] = "90D"
+    """Longest gap between two clear looks that a line may cross; ``"any"`` (or None) sets no limit."""
     extrapolate: Literal["ends", "gaps", "never"] = "ends"
     """Where no line can be drawn, the nearest clear look is held for half of ``max_gap``: before the first and
     after the last look (``ends``), in gaps that are too long as well (``gaps``), or not at all (``never``)."""
@@ -66,7 +66,7 @@ class Interpolate:
     def __post_init__(self) -> None:
         if days(self.every) <= 0:
             raise ConfigError("interpolate.every must be longer than nothing", got=self.every)
-        if self.max_gap is not None and days(self.max_gap) <= 0:
+        if self.max_gap != "any" and days(self.max_gap) <= 0:
             raise ConfigError("interpolate.max_gap must be longer than nothing", got=self.max_gap)
         Time(start=self.start, end=self.end)
 
@@ -116,7 +116,7 @@ class Interpolate:
     def _onto(self, cube: xr.Dataset, *, times: NDArray[np.datetime64]) -> xr.Dataset:
         variables = cube_variables(cube)
         looks = times_of(cube)
-        limit = np.inf if self.max_gap is None else days(self.max_gap)
+        limit = np.inf if self.max_gap == "any" else days(self.max_gap)
         reach = {"ends": (limit / 2, -1.0), "gaps": (limit / 2, limit / 2), "never": (-1.0, -1.0)}
         made: Arrays = {}
         first: Arrays = {}

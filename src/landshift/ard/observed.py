@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from landshift.ard._cube import cube_variables
+from landshift.ard._cube import cube_variables, in_order
 from landshift.step import step
 
 if TYPE_CHECKING:
@@ -39,4 +39,4 @@ class Observed:
             cube: Variables (time, name, y, x), with or without ``quality``.
         """
         kept = [*cube_variables(cube), *(name for name in ("quality",) if name in cube.data_vars)]
-        return cube[kept]
+        return in_order(cube[kept])
