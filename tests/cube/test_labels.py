@@ -142,6 +142,23 @@ def test_years_come_from_a_field_of_numbers_dates_or_text(tmp_path: Path) -> Non
         Labels(path=str(path), year_field="when")(GRID, out=tmp_path / "l.zarr")
 
 
+def test_a_label_may_hold_for_several_years(tmp_path: Path) -> None:
+    rows = [(pixel_box(10, 10, 20, 20), "a"), (pixel_box(30, 10, 40, 20), "b")]
+    path = parcels(tmp_path / "p.gpkg", rows, since=[2018, 2020], upto=[2019, 2020])
+    step = Labels(path=str(path), year_field="since", until_field="upto")
+    pixels = step(GRID, out=tmp_path / "l.zarr")["pixels"]
+    assert {year: list(found.values()) for year, found in pixels.items()} == {
+        "2018": [100, 0],
+        "2019": [100, 0],
+        "2020": [0, 100],
+    }
+    assert len(Labels(path=str(path), year=2018, until=2020)(GRID, out=tmp_path / "l.zarr")["pixels"]) == 3
+    with pytest.raises(LabelError, match="end before they begin"):
+        Labels(path=str(path), year_field="since", until=2017)(GRID, out=tmp_path / "l.zarr")
+    with pytest.raises(ConfigError, match="before"):
+        Labels(path=str(path), year=2018, until=2017)(GRID, out=tmp_path / "l.zarr")
+
+
 def test_values_are_mapped_and_unknown_ones_reported(tmp_path: Path) -> None:
     rows = [(pixel_box(10 * i, 10, 10 * i + 5, 20), value) for i, value in enumerate([11, 20, 21, 99, None])]
     path = parcels(tmp_path / "p.gpkg", rows)

@@ -46,7 +46,7 @@ class RasterLabels:
         if source.year is None:
             raise ConfigError("a raster of labels needs its year", where="[labels]", hint="set labels.year")
         self.path = source.path
-        self.years: tuple[int, ...] = (source.year,)
+        self.years: tuple[int, ...] = tuple(range(source.year, (source.until or source.year) + 1))
         with _opened(self.path) as raster:
             if raster.crs is None:
                 raise LabelError("the labels have no coordinate reference system", where=self.path)
@@ -59,7 +59,7 @@ class RasterLabels:
         self.table = table or as_it_comes(self._values(geobox), source.colours or {}, self._named())
 
     def block(self, year: int, geobox: GeoBox) -> NDArray[np.uint8]:
-        """Labels over a block; ``year`` is the raster's only one."""
+        """Labels over a block, the same for every year for which they are true."""
         from rasterio.enums import Resampling
         from rasterio.warp import reproject
 

@@ -49,9 +49,9 @@ class VectorLabels:
         self._unmapped = sorted({text_of(value) or "(empty)" for value in rows["value"][numbers.isna()]})
         rows = rows.assign(number=numbers.fillna(0).astype(int))
         rows = rows[rows["number"] > 0].reset_index(drop=True)
-        self.years: tuple[int, ...] = tuple(sorted({int(year) for year in rows["year"]})) or (
-            source.year or 0,
-        )
+        spans = rows[["year", "until"]].drop_duplicates().itertuples(index=False)
+        years = {year for first, last in spans for year in range(int(first), int(last) + 1)}
+        self.years: tuple[int, ...] = tuple(sorted(years)) or (source.year or 1970,)
         self._rows, self._tree = rows, STRtree(rows.geometry.values)
         self._conflicts = 0
 
@@ -61,7 +61,7 @@ class VectorLabels:
 
         near = np.sort(self._tree.query(box(*geobox.boundingbox.bbox), predicate="intersects"))
         rows = self._rows.iloc[near]
-        rows = rows[rows["year"] == year]
+        rows = rows[(rows["year"] <= year) & (rows["until"] >= year)]
         found = np.zeros(geobox.shape, np.uint8)
         claims = np.zeros(geobox.shape, np.uint8)
         for number, part in rows.groupby("number", sort=True):
@@ -186,7 +186,7 @@ def _parts(
         rows = rows[~rows.geometry.isna() & ~rows.geometry.is_empty].to_crs(crs)
         west, south, east, north = geobox.boundingbox.bbox
         rows = rows.cx[west:east, south:north]
-        picked = {"value": _values(source, rows, file, len(files)), "year": _years(source, rows, file)}
+        picked = {"value": _values(source, rows, file, len(files)), **_span(source, rows, file)}
         yield (
             gpd.GeoDataFrame(picked, geometry=rows.geometry, crs=crs),
             tuple(facts["total_bounds"]),
@@ -211,19 +211,36 @@ def _values(source: Labels, rows: gpd.GeoDataFrame, file: Path, files: int) -> p
     )
 
 
-def _years(source: Labels, rows: gpd.GeoDataFrame, file: Path) -> pd.Series[Any]:
+def _span(source: Labels, rows: gpd.GeoDataFrame, file: Path) -> dict[str, pd.Series[Any]]:
+    """First and last year for which each label is true."""
+    import pandas as pd
+
+    def fixed(year: int | None) -> pd.Series[Any]:
+        return pd.Series(year, index=rows.index, dtype="int64")
+
+    first = fixed(source.year) if source.year_field is None else _years(source.year_field, rows, file)
+    if source.until_field is not None:
+        last = _years(source.until_field, rows, file)
+    else:
+        last = first if source.until is None else fixed(source.until)
+    if (last < first).any():
+        raise LabelError(
+            "some labels end before they begin", where=file, got=f"{int((last < first).sum())} of them"
+        )
+    return {"year": first, "until": last}
+
+
+def _years(field: str, rows: gpd.GeoDataFrame, file: Path) -> pd.Series[Any]:
     """Years as whole numbers, out of numbers, dates or text that begins with a year."""
     import pandas as pd
 
-    if source.year_field is None:
-        return pd.Series(source.year, index=rows.index, dtype="int64")
-    if source.year_field not in rows:
-        hint = f"labels.year_field: {did_you_mean(source.year_field, [str(name) for name in rows.columns])}"
-        raise LabelError(f"the labels have no field {source.year_field!r}", where=file, hint=hint)
-    given = rows[source.year_field]
+    if field not in rows:
+        hint = f"{did_you_mean(field, [str(name) for name in rows.columns])}"
+        raise LabelError(f"the labels have no field {field!r}", where=file, hint=hint)
+    given = rows[field]
     texts = given.map(lambda value: text_of(value)[:4])
     found: pd.Series[Any] = pd.to_numeric(texts, errors="coerce")
     if found.isna().any():
         odd = sorted({str(value) for value in given[found.isna()]})[:5]
-        raise LabelError("some labels have no year", where=f"{file}, field {source.year_field}", got=odd)
+        raise LabelError("some labels have no year", where=f"{file}, field {field}", got=odd)
     return found.astype("int64")

@@ -47,6 +47,10 @@ class Labels:
     """Field that holds the year, or a date."""
     year: int | None = None
     """The year of all labels, where there is no such field."""
+    until_field: str | None = None
+    """Field that holds the last year for which a label is true; by default its own year alone."""
+    until: int | None = None
+    """The last year for which all labels are true, where there is no such field."""
     layer: str | None = None
     """Layer of a file that has several; by default the first."""
     classes: Mapping[str, str | int] | None = None
@@ -185,6 +189,10 @@ def _open(source: Labels, geobox: GeoBox) -> LabelSource:
             "labels need a year",
             where="[labels]",
             hint="set labels.year, or labels.year_field for one per label",
+        )
+    if source.year is not None and source.until is not None and source.until < source.year:
+        raise ConfigError(
+            "labels.until lies before labels.year", got=source.until, allowed=f"{source.year} or later"
         )
     table = table_of(source)
     if Path(source.path).suffix.lower() in _RASTERS:
