@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from landshift.show.figures_style import FAINT, GRID, INK, MUTED, canvas, legible, number, quiet, tinted
+from landshift.show.figures_style import (
+    FAINT,
+    GRID,
+    INK,
+    MUTED,
+    canvas,
+    class_axes,
+    legible,
+    number,
+    quiet,
+    tinted,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,31 +49,29 @@ def headline_class(changes: pd.DataFrame) -> str:
 
 
 def draw_areas(frame: pd.DataFrame, *, colours: Mapping[str, str]) -> Figure:
-    """The area of every class by year, one small panel each."""
+    """The area of every class: by year in one small panel each, or as bars where there is one year."""
     rows = frame[frame["class"] != _NODATA]
     table = rows.pivot_table(index="year", columns="class", values="area_ha", sort=False).sort_index()
-    names = list(dict.fromkeys(rows["class"]))
-    years = list(table.index)
+    if len(table) == 1:
+        return _one_year(table.iloc[0].sort_values(), int(table.index[0]), colours)
+    names, years = list(dict.fromkeys(rows["class"])), list(table.index)
     across = min(4, len(names))
     down = -(-len(names) // across)
     change = table.iloc[-1] - table.iloc[0]
     most = str(change.abs().idxmax())
     verb = "grew" if change[most] > 0 else "shrank"
     title = f"{_sentence(most)} {verb} by {number(abs(change[most]))} ha from {years[0]} to {years[-1]}"
-    if len(years) == 1:
-        title = f"{_sentence(str(table.iloc[0].idxmax()))} covers most ground in {years[0]}"
     figure, body = canvas(
         0.25 + 1.35 * down,
-        title=title,
-        subtitle="Mapped area of each class by year, hectares. Every panel"
-        " starts at zero and has its own scale.",
+        title=title if change.any() else f"No class changed its area from {years[0]} to {years[-1]}",
+        subtitle="Mapped area of each class by year, hectares. Every panel starts at zero and has its own scale.",
     )
     grid = body.subplots(down, across, squeeze=False, sharex=True).ravel()
     for ax in grid[len(names) :]:
         ax.set_visible(False)
     for ax, name in zip(grid, names, strict=False):
         _area_panel(ax, years, table[name].to_numpy(dtype=float), colour=colours.get(name, MUTED))
-        ax.set_title(name)
+        ax.set_title(textwrap.fill(name, 24), size=9)
     return figure
 
 
@@ -81,7 +91,7 @@ def draw_gains(frame: pd.DataFrame, *, colours: Mapping[str, str]) -> Figure:
         " (left), hectares; the mark and the figure are the net.",
     )
     ax = body.subplots()
-    reach = max(float(rows[["gain_ha", "loss_ha"]].max().max()), 1e-9)
+    reach = float(rows[["gain_ha", "loss_ha"]].max().max()) or 1.0
     for place, (_, row) in enumerate(rows.iterrows()):
         colour = colours.get(row["class"], MUTED)
         ax.barh(place, row.gain_ha, height=0.62, color=colour)
@@ -97,7 +107,7 @@ def draw_gains(frame: pd.DataFrame, *, colours: Mapping[str, str]) -> Figure:
         ax.plot([row.net_ha] * 2, [place - 0.42, place + 0.42], color=INK, lw=2.2)
         ax.text(1.16 * reach, place, _signed(row.net_ha), ha="right", va="center", weight="bold", size=8.5)
     ax.axvline(0, color=INK, lw=0.8)
-    ax.set(yticks=range(len(rows)), xlim=(-1.04 * float(rows.loss_ha.max()), 1.17 * reach))
+    ax.set(yticks=range(len(rows)), xlim=(-1.04 * (float(rows.loss_ha.max()) or 0.02 * reach), 1.17 * reach))
     ax.set_yticklabels(rows["class"], color=INK)
     ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     quiet(ax, grid="x")
@@ -124,12 +134,8 @@ def draw_transitions(frame: pd.DataFrame) -> Figure:
     )
     ax = body.subplots()
     _hectare_cells(ax, area, moved)
-    ax.set(xticks=range(len(names)), yticks=range(len(names)))
-    ax.set_yticklabels(names, color=INK)
-    ax.set_xticklabels([name.replace(" ", "\n", 1) for name in names], color=INK)
-    ax.xaxis.tick_top()
+    class_axes(ax, names)
     ax.set(xlabel=f"class in {last}", ylabel=f"class in {first}")
-    ax.xaxis.set_label_position("top")
     quiet(ax)
     return figure
 
@@ -148,15 +154,15 @@ def draw_flows(frame: pd.DataFrame, *, colours: Mapping[str, str]) -> Figure:
     ax = body.subplots()
     tables = [_square(rows, names) for rows in steps.values()]
     whole = max(float(table.sum()) for table in tables)
-    gap = 0.018 * whole
+    gap, half = 0.018 * whole, max(0.11 * (len(years) - 1) / 6, 0.025)
     for at, table in enumerate(tables):
-        _bands(ax, at, table, gap=gap, colours=[colours.get(name, MUTED) for name in names])
+        _bands(ax, at, table, gap=gap, half=half, colours=[colours.get(name, MUTED) for name in names])
     for at in range(len(years)):
         heights = tables[at].sum(1) if at < len(tables) else tables[-1].sum(0)
-        _column(ax, at, heights, gap=gap, colours=[colours.get(name, MUTED) for name in names])
-    _column_names(ax, names, tables[0].sum(1), gap=gap, x=-0.14, align="right")
-    _column_names(ax, names, tables[-1].sum(0), gap=gap, x=len(years) - 1 + 0.14, align="left")
-    ax.set(xticks=range(len(years)), yticks=[], xlim=(-0.14, len(years) - 0.86))
+        _column(ax, at, heights, gap=gap, half=half, colours=[colours.get(name, MUTED) for name in names])
+    _column_names(ax, names, tables[0].sum(1), gap=gap, x=-1.25 * half, align="right")
+    _column_names(ax, names, tables[-1].sum(0), gap=gap, x=len(years) - 1 + 1.25 * half, align="left")
+    ax.set(xticks=range(len(years)), yticks=[], xlim=(-1.25 * half, len(years) - 1 + 1.25 * half))
     ax.set_ylim(whole + gap * len(names), 0)
     ax.set_xticklabels([str(year) for year in years])
     quiet(ax)
@@ -171,6 +177,8 @@ def draw_zones(frame: pd.DataFrame, *, colours: Mapping[str, str], most: int = 2
     top, total = rows.iloc[0], len(rows)
     kept = rows.iloc[:most].iloc[::-1]
     title = f"{top.zone} gained most {name}: {_signed(top.net_ha)} ha from {first} to {last}"
+    if top.net_ha <= 0:
+        title = f"No zone gained {name} from {first} to {last}"
     subtitle = f"Net change of {name} by zone, hectares, and as a share of the zone's mapped area"
     subtitle += f" (the first {most} of {total} zones)." if total > most else "."
     figure, body = canvas(0.35 + 0.25 * len(kept), title=title, subtitle=subtitle)
@@ -183,11 +191,11 @@ def draw_zones(frame: pd.DataFrame, *, colours: Mapping[str, str], most: int = 2
         ax.text(row.net_ha + side * 0.012 * reach, place, f"{_signed(row.net_ha)} ha", va="center",
                 ha="left" if side > 0 else "right", size=8.5, weight="bold")  # fmt: skip
         if "changed_share" in row and np.isfinite(row.changed_share):
-            ax.text(1.22 * reach, place, _percent(row.changed_share, 1),
+            ax.text(1.36 * reach, place, _percent(row.changed_share, 1),
                     va="center", ha="right", size=8.5, color=MUTED)  # fmt: skip
     low = min(float(kept.net_ha.min()) * 1.15, 0)
     ax.axvline(0, color=INK, lw=0.8)
-    ax.set(yticks=range(len(kept)), xticks=[], xlim=(low, 1.23 * reach), ylim=(-0.6, len(kept) - 0.4))
+    ax.set(yticks=range(len(kept)), xticks=[], xlim=(low, 1.37 * reach), ylim=(-0.6, len(kept) - 0.4))
     ax.set_yticklabels(kept.zone, color=INK)
     quiet(ax)
     return figure
@@ -231,7 +239,9 @@ def _flow_title(steps: Mapping[tuple[int, int], pd.DataFrame], years: Sequence[i
     return f"{mean:.1%} of the land changes its class in a year; most, {shares[pair]:.1%}, from {pair[0]} to {pair[1]}"
 
 
-def _bands(ax: Axes, at: int, table: NDArray[np.float64], *, gap: float, colours: Sequence[str]) -> None:
+def _bands(
+    ax: Axes, at: int, table: NDArray[np.float64], *, gap: float, half: float, colours: Sequence[str]
+) -> None:
     """Bands between column ``at`` and the next; what stays is pale, what moves has its new colour."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Outline
@@ -239,7 +249,8 @@ def _bands(ax: Axes, at: int, table: NDArray[np.float64], *, gap: float, colours
     size = len(table)
     start = np.concatenate([[0], np.cumsum(table.sum(1) + gap)])[:-1]
     end = np.concatenate([[0], np.cumsum(table.sum(0) + gap)])[:-1]
-    left, right, width = at + 0.11, at + 0.89, 0.39
+    left, right = at + half, at + 1 - half
+    width = (right - left) / 2
     for i in range(size):
         for j in range(size):
             height = table[i, j]
@@ -258,12 +269,14 @@ def _bands(ax: Axes, at: int, table: NDArray[np.float64], *, gap: float, colours
             ax.add_patch(PathPatch(Outline(corners, codes), facecolor=style[0], lw=0, zorder=style[1]))
 
 
-def _column(ax: Axes, at: int, heights: NDArray[np.float64], *, gap: float, colours: Sequence[str]) -> None:
+def _column(
+    ax: Axes, at: int, heights: NDArray[np.float64], *, gap: float, half: float, colours: Sequence[str]
+) -> None:
     from matplotlib.patches import Rectangle
 
     top = 0.0
     for height, colour in zip(heights, colours, strict=True):
-        ax.add_patch(Rectangle((at - 0.11, top), 0.22, height, facecolor=colour, lw=0, zorder=4))
+        ax.add_patch(Rectangle((at - half, top), 2 * half, height, facecolor=colour, lw=0, zorder=4))
         top += height + gap
 
 
@@ -284,6 +297,26 @@ def _column_names(
         ax.text(x, y, name, ha=align, va="center", size=8.5, clip_on=False)
 
 
+def _one_year(areas: pd.Series[float], year: int, colours: Mapping[str, str]) -> Figure:
+    """Areas of a single year, largest on top."""
+    names = [str(name) for name in areas.index]
+    figure, body = canvas(
+        0.3 + 0.3 * len(names),
+        title=f"{_sentence(names[-1])} covers most ground in {year}",
+        subtitle="Mapped area of each class, hectares, and its share of the mapped ground.",
+    )
+    ax = body.subplots()
+    reach, total = float(areas.max()), float(areas.sum())
+    ax.barh(names, areas, height=0.64, color=[colours.get(name, MUTED) for name in names])
+    for place, value in enumerate(areas):
+        ax.text(value + 0.012 * reach, place, f"{number(value)} ha", va="center", weight="bold", size=8.5)
+        ax.text(1.3 * reach, place, f"{value / total:.1%}", va="center", ha="right", color=MUTED, size=8.5)
+    ax.set(xlim=(0, 1.31 * reach), xticks=[], ylim=(-0.6, len(names) - 0.4))
+    ax.tick_params(axis="y", labelcolor=INK)
+    quiet(ax)
+    return figure
+
+
 def _area_panel(ax: Axes, years: Sequence[int], area: NDArray[np.float64], *, colour: str) -> None:
     from matplotlib.patheffects import Normal, Stroke
 
@@ -291,15 +324,13 @@ def _area_panel(ax: Axes, years: Sequence[int], area: NDArray[np.float64], *, co
     ax.plot(years, area, color=colour, lw=2, marker="o", ms=3.2, markeredgecolor="white", markeredgewidth=0.5)
     ax.set(ylim=(0, max(float(area.max()), 1e-9) * 1.32), yticks=[])
     for index, align in ((0, "left"), (-1, "right")):
-        if index == -1 and len(years) == 1:
-            continue
         ax.annotate(number(area[index]), (years[index], area[index]), xytext=(0, 6), ha=align, size=8.5,
                     textcoords="offset points", weight="bold", color=INK, zorder=5,
                     path_effects=[Stroke(linewidth=2.5, foreground="white"), Normal()])  # fmt: skip
-    if len(years) > 1 and area[0] > 0:
+    if area[0] > 0:
         share = _percent(area[-1] / area[0] - 1, 0)
         ax.text(0.5, 0.08, share, transform=ax.transAxes, ha="center", size=8.5, color=INK)
-    ax.set_xticks([years[0], years[-1]] if len(years) > 1 else [years[0]])
+    ax.set_xticks([years[0], years[-1]])
     quiet(ax)
     ax.spines["bottom"].set_visible(True)
 

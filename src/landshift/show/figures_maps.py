@@ -12,7 +12,7 @@ import numpy as np
 
 from landshift.cube.classes import LandClass
 from landshift.cube.maps import map_geobox, read_classes
-from landshift.show.figures_style import FAINT, INK, MUTED, canvas, tinted
+from landshift.show.figures_style import FAINT, INK, MUTED, canvas, legend_below, tinted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +68,7 @@ def draw_maps(maps: Mapping[int, Path]) -> Figure:
     span = f"{years[0]} to {years[-1]}" if len(years) > 1 else f"in {years[0]}"
     height = down * (7.8 / across * rows / cols + 0.24) + 0.3 + 0.2 * (-(-len(first.classes) // 5))
     figure, body = canvas(
-        min(height, 9.5),
+        min(height, 8.0),
         title=f"Land cover {span}",
         subtitle=f"The class of every pixel{left_out}. Grey: not mapped.",
     )
@@ -79,7 +79,7 @@ def draw_maps(maps: Mapping[int, Path]) -> Figure:
         _show(ax, _coloured(small[year]))
         ax.set_title(str(year))
     _scale_bar(grid[0], first)
-    _legend(body, [(item.name, item.colour) for item in first.classes])
+    _legend(body, first.classes)
     return figure
 
 
@@ -101,16 +101,16 @@ def draw_years(path: Path, *, name: str, background: Path | None = None) -> Figu
     coloured = _coloured(when)
     picture[when.values > 0] = coloured[when.values > 0]
     years = [item for item in when.classes if item.value > 1]
-    first, last = (years[0].name, years[-1].name) if years else (when.classes[0].name, "")
+    span = " to ".join(dict.fromkeys((years[0].name, years[-1].name))) if years else when.classes[0].name
     figure, body = canvas(
         min(7.8 * rows / cols, 5.2) + 0.45,
         title=f"When ground became {name}",
-        subtitle=f"Colour: the first year mapped as {name}, {first} to {last}, over a pale map of the rest.",
+        subtitle=f"Colour: the first year mapped as {name}, {span}, over a pale map of the rest.",
     )
     ax = body.subplots()
     _show(ax, picture)
     _scale_bar(ax, when)
-    _legend(body, [(item.name, item.colour) for item in when.classes])
+    _legend(body, when.classes)
     return figure
 
 
@@ -144,18 +144,21 @@ def _show(ax: Axes, picture: NDArray[np.float64]) -> None:
 def _scale_bar(ax: Axes, small: Thumbnail) -> None:
     """A bar of a round length in the lower left corner, and north in the upper right."""
     from matplotlib.patheffects import Normal, Stroke
+    from matplotlib.transforms import blended_transform_factory, offset_copy
 
-    rows, cols = small.values.shape
+    cols = small.values.shape[1]
     metres = _round_length(0.3 * cols * small.metres_per_pixel)
-    length = metres / small.metres_per_pixel
-    left, low = 0.045 * cols, rows - 0.06 * rows
+    left, right = 0.04 * cols, 0.04 * cols + metres / small.metres_per_pixel
     halo = [Stroke(linewidth=3.2, foreground="white"), Normal()]
-    ax.plot([left, left + length], [low, low], color=INK, lw=2, solid_capstyle="butt",
-            path_effects=[Stroke(linewidth=4.6, foreground="white"), Normal()])  # fmt: skip
+    base = blended_transform_factory(ax.transData, ax.transAxes)
+    figure: Any = ax.get_figure()
+    ax.plot([left, right], [0, 0], color=INK, lw=2, solid_capstyle="butt", path_effects=[Stroke(linewidth=4.6, foreground="white"), Normal()],
+            transform=offset_copy(base, figure, y=7, units="points"))  # fmt: skip
     text = f"{metres / 1000:g} km" if metres >= 1000 else f"{metres:g} m"
-    ax.text(left, low - 0.025 * rows, text, ha="left", va="bottom", size=8, path_effects=halo)
-    for text, drop, size in (("\N{BLACK UP-POINTING TRIANGLE}", -9, 8), ("N", -18, 7.5)):
-        ax.annotate(text, (1, 1), xytext=(-10, drop), xycoords="axes fraction", textcoords="offset points",
+    ax.text(left, 0, text, ha="left", va="bottom", size=8, path_effects=halo,
+            transform=offset_copy(base, figure, y=9.5, units="points"))  # fmt: skip
+    for sign, drop, size in (("\N{BLACK UP-POINTING TRIANGLE}", -9, 8), ("N", -18, 7.5)):
+        ax.annotate(sign, (1, 1), xytext=(-10, drop), xycoords="axes fraction", textcoords="offset points",
                     ha="center", va="center", size=size, weight="bold", path_effects=halo)  # fmt: skip
 
 
@@ -169,16 +172,11 @@ def _round_length(metres: float) -> float:
     return float(max(step * power for step in (1, 2, 5) if step * power <= metres))
 
 
-def _legend(body: SubFigure, entries: Sequence[tuple[str, str]]) -> None:
+def _legend(body: SubFigure, classes: Sequence[LandClass]) -> None:
     from matplotlib.patches import Patch
 
-    shown = [
-        Patch(facecolor=colour, edgecolor=tinted(MUTED, 0.6), lw=0.4, label=name) for name, colour in entries
-    ]
-    body.legend(
-        handles=shown, loc="outside lower left", ncols=min(len(shown), 8 if len(shown) > 6 else 6), handlelength=1.1,
-        handleheight=1.0, columnspacing=1.4, handletextpad=0.5,
-    )  # fmt: skip
+    shown = [Patch(facecolor=item.colour, edgecolor=tinted(MUTED, 0.6), lw=0.4) for item in classes]
+    legend_below(body, shown, [item.name for item in classes])
 
 
 def _spread(years: Sequence[int], most: int) -> list[int]:

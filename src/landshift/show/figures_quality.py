@@ -15,7 +15,9 @@ from landshift.show.figures_style import (
     SERIES,
     WARM,
     canvas,
+    class_axes,
     count,
+    legend_below,
     legible,
     quiet,
 )
@@ -23,7 +25,7 @@ from landshift.show.figures_style import (
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
     from numpy.typing import NDArray
 
@@ -42,7 +44,7 @@ def draw_clear(frame: pd.DataFrame) -> Figure:
     groups = list(frame.groupby(keys, sort=False)) if keys else [(("",), frame)]
     mean, times = frame.clear_share.mean(), pd.to_datetime(frame.time)
     title = f"{mean:.0%} of the ground was seen clearly on an average date"
-    about = f"Clear share of each of {len(frame)} dates, with the monthly mean as a line."
+    about = f"Clear share of each of {_dates(frame)}, with the monthly mean as a line."
     figure, body = canvas(0.45 + 1.15 * len(groups), title=title, subtitle=about)
     axes = body.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
     for ax, (names, group) in zip(axes, groups, strict=True):
@@ -54,10 +56,10 @@ def draw_clear(frame: pd.DataFrame) -> Figure:
         ax.set(ylim=(0, 104), yticks=[0, 50, 100])
         ax.yaxis.set_major_formatter("{x:.0f}%")
         label = " · ".join(dict.fromkeys(str(name) for name in names if str(name)))
-        ax.set_title(f"{label}  {len(group)} dates" if label else f"{len(group)} dates")
+        ax.set_title(f"{label}  {_dates(group)}")
         quiet(ax, grid="y")
-    span = times.max() - times.min()
-    axes[-1].set_xlim(times.min() - span * 0.01, times.max() + span * 0.01)
+    pad = max((times.max() - times.min()) * 0.01, pd.Timedelta(days=3))
+    axes[-1].set_xlim(times.min() - pad, times.max() + pad)
     locator = mdates.AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call] # untyped there
     axes[-1].xaxis.set_major_locator(locator)
     axes[-1].xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call] # as above
@@ -66,6 +68,8 @@ def draw_clear(frame: pd.DataFrame) -> Figure:
 
 def draw_holdout(frame: pd.DataFrame) -> Figure:
     """Error of held-out looks: bands downwards, one mark for each method."""
+    from matplotlib.ticker import MaxNLocator
+
     products = list(dict.fromkeys(frame["product"]))
     methods = list(dict.fromkeys(frame["method"]))
     bands = list(dict.fromkeys(frame["band"]))
@@ -88,11 +92,12 @@ def draw_holdout(frame: pd.DataFrame) -> Figure:
             size = 46 if method == methods[0] else 28
             ax.scatter(rows.rmse, [at[band] for band in rows.band], marker=mark, s=size, color=colour,
                        lw=0.8, edgecolor="white", zorder=3, label=method)  # fmt: skip
-        ax.set(yticks=list(at.values()), xlim=(0, frame.rmse.max() * 1.06))
+        ax.set(yticks=list(at.values()), xlim=(0, frame.rmse.max() * 1.06), ylim=(-0.5, len(at) - 0.5))
         ax.set_yticklabels([*at], color=INK)
+        ax.xaxis.set_major_locator(MaxNLocator(6 if len(products) == 1 else 4))
         ax.set_title(product if len(products) > 1 else "")
         quiet(ax, grid="x")
-    _legend_below(axes[0], body, columns=len(methods))
+    legend_below(body, *axes[0].get_legend_handles_labels())
     return figure
 
 
@@ -136,12 +141,8 @@ def draw_confusion(frame: pd.DataFrame, *, model: str) -> Figure:
         share = np.where(mapped[:, None] > 0, counts / mapped[:, None], np.nan)
         found = np.where(reference > 0, np.diag(counts) / reference, np.nan)
     _matrix_cells(ax, share)
-    ax.set(xticks=range(len(classes)), yticks=range(len(classes)), ylabel="mapped as")
-    ax.set_xticklabels(_wrapped(classes), color=INK)
-    ax.set_yticklabels(classes, color=INK)
-    ax.xaxis.tick_top()
-    ax.set_xlabel("reference")
-    ax.xaxis.set_label_position("top")
+    class_axes(ax, classes)
+    ax.set(xlabel="reference", ylabel="mapped as")
     _margins(ax, found, mapped)
     quiet(ax)
     return figure
@@ -169,11 +170,15 @@ def draw_accuracy(frame: pd.DataFrame) -> Figure:
         ax.scatter(group.f1, [at[name] for name in group["class"]], s=44 if mark == "o" else 28, marker=mark,
                    color=SERIES[number_of % len(SERIES)], lw=0.8, edgecolor="white", zorder=3, label=model)  # fmt: skip
     support = rows.groupby("class")["pixels"].max()
-    ax.set(yticks=list(at.values()), xlim=(-0.02, 1.02))
+    ax.set(yticks=list(at.values()), xlim=(-0.02, 1.02), ylim=(-0.5, len(at) - 0.5))
     ax.set_yticklabels([f"{name}  n {count(int(support[name]))}" for name in at], color=INK)
     quiet(ax, grid="x")
-    _legend_below(ax, body, columns=len(models))
+    legend_below(body, *ax.get_legend_handles_labels())
     return figure
+
+
+def _dates(frame: pd.DataFrame) -> str:
+    return f"{count(len(frame))} {'date' if len(frame) == 1 else 'dates'}"
 
 
 def _holdout_title(frame: pd.DataFrame) -> str:
@@ -181,10 +186,10 @@ def _holdout_title(frame: pd.DataFrame) -> str:
     if "interpolate" not in mean or len(mean) < 2:
         return f"Hidden looks are predicted to {mean.min():.3f} on average"
     ratio = mean["interpolate"] / mean.drop("interpolate").min()
-    other = mean.drop("interpolate").idxmin()
-    if ratio < 1:
-        return f"Interpolation is {1 - ratio:.0%} closer to hidden looks than the {other} look"
-    return f"Interpolation is no closer to hidden looks than the {other} look"
+    best = str(mean.drop("interpolate").idxmin())
+    other = {"nearest": "the nearest look", "mean": "the mean of all looks"}.get(best, best)
+    how = f"{1 - ratio:.0%} closer" if ratio < 0.995 else "no closer"
+    return f"Interpolation comes {how} to hidden looks than {other}"
 
 
 def _best(frame: pd.DataFrame, metrics: list[str]) -> tuple[float | None, str, int]:
@@ -266,12 +271,3 @@ def _accuracy_title(frame: pd.DataFrame, models: list[str]) -> str:
 def is_summary(name: object) -> bool:
     """Whether a row of the table ``accuracy`` sums all classes up."""
     return str(name).lower() in {"all", "overall"}
-
-
-def _wrapped(names: list[str]) -> list[str]:
-    return [name.replace(" ", "\n", 1) for name in names]
-
-
-def _legend_below(ax: Axes, body: SubFigure, *, columns: int) -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    body.legend(handles, labels, loc="outside lower left", ncols=min(columns, 6), handletextpad=0.2)

@@ -7,6 +7,7 @@ Its headline says what the figure shows in words, so that a colour is never the 
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
@@ -26,8 +28,10 @@ __all__ = [
     "SERIES",
     "WARM",
     "canvas",
+    "class_axes",
     "count",
     "drawing",
+    "legend_below",
     "legible",
     "number",
     "quiet",
@@ -152,16 +156,15 @@ def quiet(axes: Axes, *, grid: str = "") -> None:
         axes.grid(visible=True, axis=grid)  # type: ignore[arg-type] # "x", "y" or "both", by the caller
 
 
-def number(value: float, digits: int = 3) -> str:
-    """A number for reading: three significant digits, thin spaces between thousands.
+def number(value: float) -> str:
+    """A number for reading: three significant digits, two below one, thin spaces between thousands.
 
     >>> number(12345.6), number(0.01234), number(87.65), number(0)
-    ('12\u2009346', '0.0123', '87.7', '0')
+    ('12\u2009346', '0.012', '87.7', '0')
     """
-    if value == 0:
-        return "0"
-    import math
-
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else "–"
+    digits = 3 if abs(value) >= 1 else 2
     places = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
     return f"{value:,.{places}f}".replace(",", "\u2009").replace("-", "\N{MINUS SIGN}")
 
@@ -184,6 +187,27 @@ def tinted(colour: str, strength: float) -> tuple[float, float, float]:
     channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     red, green, blue = (1 - strength * (1 - channel) for channel in channels)
     return red, green, blue
+
+
+def class_axes(axes: Axes, names: Sequence[str]) -> None:
+    """Name the columns (on top) and rows of a matrix of classes; long or many names are turned."""
+    axes.set(xticks=range(len(names)), yticks=range(len(names)))
+    axes.set_yticklabels(names, color=INK)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    if max(map(len, names)) * len(names) <= 84:
+        axes.set_xticklabels(names, color=INK)
+    else:
+        axes.set_xticklabels(names, color=INK, rotation=38, ha="left", rotation_mode="anchor")
+
+
+def legend_below(body: SubFigure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
+    """A legend below the body, in as many columns as fit."""
+    across = max(min(int(112 / (max(map(len, labels)) + 7)), len(labels)), 1)
+    body.legend(
+        list(handles), list(labels), loc="outside lower left", ncols=across, handlelength=1.1, handleheight=1.0,
+        columnspacing=1.5, handletextpad=0.5,
+    )  # fmt: skip
 
 
 def legible(background: Sequence[float]) -> str:

@@ -107,7 +107,7 @@ def _maps(sources: Sources) -> Iterator[_Picture]:
 
 
 def _change(sources: Sources) -> Iterator[_Picture]:
-    area, changes, moved = (sources.table(name) for name in ("area", "gains", "transitions"))
+    area, changes, moved = (_mapped(sources.table(name)) for name in ("area", "gains", "transitions"))
     colours = sources.colours
     if area is not None:
         yield _Picture(
@@ -138,6 +138,16 @@ def _change(sources: Sources) -> Iterator[_Picture]:
         )
 
 
+def _mapped(frame: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The table, unless no ground in it has a class."""
+    if frame is None:
+        return None
+    classes = [name for name in ("class", "class_from", "class_to") if name in frame.columns]
+    areas = [name for name in ("area_ha", "gain_ha", "stable_ha") if name in frame.columns]
+    seen = (frame[classes] != "nodata").all(axis=1)
+    return frame if frame.loc[seen, areas].to_numpy().any() else None
+
+
 def _zones(sources: Sources) -> Iterator[_Picture]:
     zones = sources.table("zonal_change")
     if zones is not None:
@@ -158,7 +168,8 @@ def _quality(sources: Sources) -> Iterator[_Picture]:
             caption="Each dot is a date: the share of the place's pixels that are clear after masking. Few"
             " clear looks make a cube rest on interpolation.",
         )
-    if holdout is not None:
+    if holdout is not None and holdout["rmse"].notna().any():
+        holdout = holdout[holdout["rmse"].notna()]
         yield _Picture(
             name="holdout",
             draw=lambda: figures_quality.draw_holdout(holdout),
