@@ -40,6 +40,7 @@ __all__ = [
     "ProcessExecutor",
     "SerialExecutor",
     "ThreadExecutor",
+    "cores",
     "plan_blocks",
     "tiles_of",
     "write_atomic",
@@ -181,6 +182,12 @@ class Journal:
         """All records of this key by name, sorted."""
         files = sorted((self.folder / self.key).glob("*.json"))
         return {file.stem: json.loads(file.read_text()) for file in files}
+
+
+def cores() -> int:
+    """Cores that this process may use: fewer than the machine has, where a scheduler or container says so."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def write_atomic(path: Path, content: bytes) -> None:
