@@ -3,7 +3,8 @@ from __future__ import annotations
 import errno
 import json
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from odc.geo.geobox import GeoBox
 from landshift.cube import codec, store
 from landshift.cube.store import clean_partials, create, encode, geobox_of, layout_of, open_cube, write_block
 from landshift.errors import GridError, StoreError
-from landshift.plan import plan_blocks
+from landshift.plan import Block, plan_blocks
 
 BANDS = ("red", "nir")
 EXTRA = {"quality": ("time", "y", "x"), "n_clear": ("y", "x"), "age": ("time", "y", "x")}
@@ -119,6 +120,25 @@ def test_order_and_workers_do_not_change_the_bytes(tmp_path: Path) -> None:
     two = contents(filled(tmp_path / "b.zarr", cube, reverse=True, workers=4))
     assert one == two
     assert not any("partial" in name for name in one)
+
+
+def _write(job: tuple[Path, Block, xr.Dataset]) -> int:
+    return write_block(*job)
+
+
+@pytest.mark.slow
+def test_processes_write_the_same_bytes_as_threads(tmp_path: Path) -> None:
+    cube = scene(9, 100, 70)
+    one = contents(filled(tmp_path / "a.zarr", cube))
+    path = filled(tmp_path / "b.zarr", cube)
+    for shard in (path / "reflectance" / "c").rglob("*"):
+        if shard.is_file():
+            shard.unlink()
+    blocks = plan_blocks(grid(), block_px=32).blocks
+    jobs = [(path, block, cube.isel(y=block.slices[0], x=block.slices[1])) for block in blocks]
+    with ProcessPoolExecutor(2, mp_context=get_context("forkserver")) as pool:
+        list(pool.map(_write, jobs))
+    assert contents(path) == one
 
 
 def test_rounding_is_half_to_even_as_numpy_does_it() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from landshift.cube.codec import decode_chunk, split_shard
 from landshift.cube.layout import Array, Layout, Shard, rows_blocks
 from landshift.cube.store import layout_of
 from landshift.errors import StoreError
+from landshift.plan import cores
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -141,7 +141,7 @@ def _array(path: Path, array: Array, layout: Layout, blocks: Sequence[tuple[int,
         absent = [shard for shard in shards if not (path / shard.file).is_file()]
         found += _absent(path, array, layout, (row, col), absent, whole=len(absent) == len(shards))
         jobs += [shard for shard in shards if shard not in absent]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="check") as pool:
+    with ThreadPoolExecutor(cores(), thread_name_prefix="check") as pool:
         for problems, dates in pool.map(lambda shard: _shard(path, array, shard), jobs):
             found += problems
             for date in dates:

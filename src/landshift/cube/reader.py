@@ -24,6 +24,7 @@ from xarray.core import indexing
 from landshift.cube.codec import decode_chunk, index_bytes, read_index, restore
 from landshift.cube.layout import Array
 from landshift.errors import StoreError
+from landshift.plan import cores
 
 __all__ = ["StoredArray"]
 
@@ -96,7 +97,7 @@ class StoredArray(BackendArray):
     def _fill(self, out: NDArray[Any], picked: list[NDArray[np.intp]]) -> None:
         """Decode all touched chunks into place; threads of a pool, where Blosc keeps to one thread each."""
         jobs = list(self._jobs([_parts(where, n) for where, n in zip(picked, self.array.chunk, strict=True)]))
-        workers = min(len(os.sched_getaffinity(0)), len(jobs))
+        workers = min(cores(), len(jobs))
         with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
             for _ in pool.map(functools.partial(self._place, out), jobs):
                 pass

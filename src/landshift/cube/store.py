@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from landshift.cube.codec import encode_chunk, join_shard, quantise, take_chunk
 from landshift.cube.layout import Array, Layout, Shard
 from landshift.cube.metadata import Columns, first_difference, refuse_odd, write_metadata
 from landshift.errors import GridError, StoreError
-from landshift.plan import BLOCK_PX, Block
+from landshift.plan import BLOCK_PX, Block, cores
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -130,7 +129,7 @@ def write_block(path: Path, block: Block, cube: xr.Dataset, *, threads: int | No
     layout = layout_of(path)
     jobs = [(array, _planes(array, layout, block, cube)) for array in layout.arrays]
     clipped = 0
-    workers = threads or len(os.sched_getaffinity(0))
+    workers = threads or cores()
     with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:
         flying: deque[tuple[Path, list[Future[tuple[bytes | None, int]]]]] = deque()
         try:
