@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,14 +10,14 @@ from odc.geo.geom import box
 from landshift.acquire.query import Query, SearchResult, Skipped, count_reasons, narrow
 
 
-def item(name: str, day: str = "2020-06-01", **properties: Any) -> pystac.Item:
+def item(name: str, day: str = "2020-06-01", properties: Mapping[str, Any] | None = None) -> pystac.Item:
     square = {"type": "Polygon", "coordinates": [[[15, 50], [16, 50], [16, 51], [15, 51], [15, 50]]]}
     return pystac.Item(
         id=name,
         geometry=square,
         bbox=[15, 50, 16, 51],
         datetime=datetime.fromisoformat(f"{day}T10:00:00+00:00"),
-        properties=properties,
+        properties=dict(properties or {}),
     )
 
 
@@ -37,9 +38,9 @@ def test_every_scene_left_out_has_its_reason() -> None:
     far.geometry = {"type": "Polygon", "coordinates": [[[1, 5], [2, 5], [2, 6], [1, 6], [1, 5]]]}
     items = [
         item("good"),
-        item("silent", **{"eo:cloud_cover": None}),
-        item("cloudy", **{"eo:cloud_cover": 41.0}),
-        item("edge", **{"eo:cloud_cover": 40}),
+        item("silent", properties={"eo:cloud_cover": None}),
+        item("cloudy", properties={"eo:cloud_cover": 41.0}),
+        item("edge", properties={"eo:cloud_cover": 40}),
         item("winter", "2020-01-15"),
         item("late", "2021-06-01"),
         far,
@@ -69,8 +70,8 @@ def test_the_same_scene_twice_counts_once() -> None:
 
 def test_of_two_processings_the_newest_is_used() -> None:
     common = {"grid:code": "MGRS-33UVR", "platform": "sentinel-2a"}
-    old = item("S2A_33UVR_20200601_0_L2A", **common, **{"s2:processing_baseline": "02.14"})
-    new = item("S2A_33UVR_20200601_1_L2A", **common, **{"s2:processing_baseline": "05.00"})
+    old = item("S2A_33UVR_20200601_0_L2A", properties={**common, "s2:processing_baseline": "02.14"})
+    new = item("S2A_33UVR_20200601_1_L2A", properties={**common, "s2:processing_baseline": "05.00"})
     assert reasons([new, old], Query()) == {
         "S2A_33UVR_20200601_1_L2A": "",
         "S2A_33UVR_20200601_0_L2A": "older processing of the same scene",
@@ -78,7 +79,9 @@ def test_of_two_processings_the_newest_is_used() -> None:
 
 
 def test_neighbouring_tiles_of_one_pass_are_both_used() -> None:
-    tiles = [item(f"t{k}", **{"grid:code": f"MGRS-33UV{k}", "platform": "sentinel-2a"}) for k in "RS"]
+    tiles = [
+        item(f"t{k}", properties={"grid:code": f"MGRS-33UV{k}", "platform": "sentinel-2a"}) for k in "RS"
+    ]
     assert set(reasons(tiles, Query()).values()) == {""}
 
 

@@ -131,7 +131,9 @@ def _pages(address: str, collection: str, query: Query, io: StacApiIO) -> Iterat
 
     try:
         client = Client.open(address, stac_io=io)
+        advertised = {str(link.extra_fields.get("method") or "GET") for link in client.get_links("search")}
         search = client.search(
+            method="POST" if "POST" in advertised else "GET",
             collections=[collection],
             bbox=list(query.bbox or ()),
             datetime=(query.start, query.end),
