@@ -193,3 +193,22 @@ def test_zones_without_a_crs_or_a_file_are_refused(tmp_path: Path) -> None:
         frame.to_file(loose)
     with pytest.raises(SceneError, match="no CRS"):
         zonal(maps, loose)
+
+
+@pytest.mark.data
+def test_countries_have_their_area_on_a_coarse_grid(tmp_path: Path, shared_data: Path) -> None:
+    path = shared_data / "nuts-2024-subset" / "nuts_2024_20m_subset.geojson"
+    regions = gpd.read_file(path)
+    chosen = regions[(regions["LEVL_CODE"] == 2) & (regions["CNTR_CODE"] == "BE")]
+    here = chosen.to_crs("EPSG:3035")
+    west, south, east, north = here.total_bounds
+    rows, cols = int((north - south) // 2000) + 2, int((east - west) // 2000) + 2
+    geobox = GeoBox((rows, cols), Affine(2000, 0, west - 500, 0, -2000, north + 500), "EPSG:3035")
+    maps = write(tmp_path, {2017: np.ones((rows, cols), np.uint8)}, geobox)
+    chosen.to_file(tmp_path / "be.gpkg")
+    table = zonal(maps, tmp_path / "be.gpkg", id="NUTS_ID")
+    found = table[table["class"] == "forest"].set_index("zone").area_ha
+    expected = here.set_index("NUTS_ID").area / 1e4
+    assert len(found) == 11
+    np.testing.assert_allclose(found, expected.loc[found.index], rtol=2e-6)
+    assert (table[table["class"] == "nodata"].area_ha.abs() < 1).all()

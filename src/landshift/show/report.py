@@ -7,7 +7,6 @@ archived and printed. It holds no clock and no path, so the same results give th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from landshift.cube.provenance import read_run
 from landshift.cube.tables import Table, read_table
 from landshift.errors import StoreError
 from landshift.plan import write_atomic
@@ -134,14 +134,8 @@ def _data(name: str) -> str:
 
 
 def _record(out: Path) -> Mapping[str, Any]:
-    path = out / "run.json"
-    if not path.is_file():
-        return {}
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise StoreError("run.json cannot be read", where=path, got=error, hint="run again") from error
-    return record if isinstance(record, dict) else {}
+    """What ``run.json`` says; a folder without it has tables all the same."""
+    return read_run(out) if (out / "run.json").is_file() else {}
 
 
 def _title(record: Mapping[str, Any]) -> str:
