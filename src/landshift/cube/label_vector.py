@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from landshift.cube.labels import Labels
 
-__all__ = ["VectorLabels", "burn", "overlap_error"]
+__all__ = ["VectorLabels", "burn", "overlap_error", "vector_files"]
 
 SUB: Final = 8
 """Sub-pixels along a pixel's side by which coverage is measured."""
@@ -135,7 +135,7 @@ def _rasterised(geometries: Sequence[BaseGeometry], geobox: GeoBox, *, touched: 
     return plane.astype(bool)
 
 
-def _files(path: str) -> list[Path]:
+def vector_files(path: str) -> list[Path]:
     """The files of a folder or pattern, sorted; a single file as it is."""
     given = Path(path)
     if "*" in given.name:
@@ -154,7 +154,7 @@ def _read(source: Labels, geobox: GeoBox) -> gpd.GeoDataFrame:
     import geopandas as gpd
     import pandas as pd
 
-    files = _files(source.path)
+    files = vector_files(source.path)
     parts = list(_parts(source, files, geobox))
     kept = [part for part, _, _ in parts if len(part)]
     if not kept:

@@ -20,6 +20,7 @@ from landshift.errors import ConfigError, LabelError
 from landshift.step import step
 
 if TYPE_CHECKING:
+    import geopandas as gpd
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
@@ -95,12 +96,9 @@ class PolygonUnits:
     """Polygons burnt onto the grid by their centres; polygons with the same group name are one unit."""
 
     def __init__(self, geobox: GeoBox, path: str, field: str | None) -> None:
-        import pyogrio
         import shapely
 
-        frame = pyogrio.read_dataframe(path)
-        if frame.empty or frame.crs is None:
-            raise LabelError("the groups' file has no features or no CRS", where=path)
+        frame = _polygons(path, geobox)
         if field is not None and field not in frame.columns:
             raise ConfigError(
                 "no such field in the groups' file",
@@ -108,7 +106,6 @@ class PolygonUnits:
                 got=field,
                 allowed=list(frame.columns),
             )
-        frame = frame.to_crs(geobox.crs)
         names = frame[field].astype(str) if field else frame.index.astype(str)
         known = sorted(set(names))
         self.names = tuple(known)
@@ -137,6 +134,22 @@ class PolygonUnits:
         """The whole raster: patches may see past a polygon, their labels may not."""
         height, width = self._geobox.shape
         return slice(0, height), slice(0, width)
+
+
+def _polygons(path: str, geobox: GeoBox) -> gpd.GeoDataFrame:
+    """The features of a file, or of all files of a folder, in the grid's CRS."""
+    import pandas as pd
+    import pyogrio
+
+    from landshift.cube.label_vector import vector_files
+
+    parts = []
+    for file in vector_files(path):
+        part = pyogrio.read_dataframe(file)
+        if part.empty or part.crs is None:
+            raise LabelError("the groups' file has no features or no CRS", where=file)
+        parts.append(part.to_crs(geobox.crs))
+    return pd.concat(parts, ignore_index=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +205,8 @@ class Split:
     """Shares of training, validation and test."""
 
     groups: str | None = None
-    """Vector file whose features are dealt out instead of blocks: parcels, basins, training polygons."""
+    """Vector file (or folder of such) whose features are dealt out instead of blocks: parcels, basins; in a recipe
+    ``"labels"`` takes the training polygons themselves."""
 
     group_field: str | None = None
     """Field that names the group; by default each feature is its own."""
@@ -291,7 +305,7 @@ def deal(counts: NDArray[np.int64], fractions: tuple[float, float, float], *, se
     Returns:
         uint8 (unit): fold codes.
 
-    >>> deal(np.array([[0], [6], [2], [2]]), (0.6, 0.2, 0.2), seed=0).tolist()
+    >>> deal(np.array([[0], [60], [21], [19]]), (0.6, 0.2, 0.2), seed=0).tolist()
     [0, 1, 2, 3]
     """
     weights = counts / np.maximum(counts.sum(axis=0), 1)

@@ -89,7 +89,7 @@ def train(  # noqa: PLR0913 - a training run has this many nouns, and each is on
     features = features.resolve(opened, years=years, statistics=model.default_statistics)
     size = _size(model, patches)
     classes = tuple(label_classes(labels))
-    folds = split(truth, geobox, values=[one.value for one in classes], patch_px=size)
+    folds = split(truth, geobox, values=[one.value for one in classes], patch_px=patches.size)
     drawn = patches(truth, geobox, folds, classes=classes, size=size, fractions=split.fractions)
     work.mkdir(parents=True, exist_ok=True)
     samples = extract(opened, truth, drawn, features=features, folder=work / "samples", progress=progress)
@@ -231,7 +231,7 @@ def fit_network(
                 epoch + 1, model.epochs, f"train {checkpoint.name}, validation mIoU {row['val_miou']:.3f}"
             )
     net.load_state_dict(state.best)
-    save(net, checkpoint.folder, stride=model.stride)
+    save(net, checkpoint.folder, model)
     best = state.history[state.best_epoch]
     return {
         "best_epoch": state.best_epoch,

@@ -21,6 +21,7 @@ from landshift.config import Product, bytes_of
 from landshift.errors import ConfigError
 from landshift.pipeline import holdout
 from landshift.pipeline.block import BlockWork, Job
+from landshift.pipeline.cache import cache_of
 from landshift.plan import (
     Executor,
     Journal,
@@ -97,7 +98,9 @@ class Build:
             journal=context.out.hidden / "journal" / "build",
             holdout=holdout.Holdout(share=context.recipe.report.holdout, seed=context.recipe.report.seed),
             on_error=context.recipe.engine.on_error,
-            reader=TileReader(threads=max(1, workers // max(1, len(plan.blocks)))),
+            reader=TileReader(
+                threads=max(1, workers // max(1, len(plan.blocks))), cache=cache_of(context.recipe)
+            ),
             tile_px=self._tile(plan),
         )
         todo = [block for block in plan.blocks if work.todo(block)]

@@ -113,7 +113,7 @@ def fetch(recipe: Recipe, *, watch: Watch | None = None) -> dict[str, Any]:
             groups,
             plan,
             bands=found.bands[name],
-            cache=cache_of(recipe, always=True),
+            cache=cache_of(recipe),
             progress=heard.progress,
         )
         total = {key: total.get(key, 0) + value for key, value in counts.items()}

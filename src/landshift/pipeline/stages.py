@@ -80,8 +80,8 @@ class Context:
         train = self.recipe.train
         if train is None:
             return {}
-        folder = self.out.path / "model"
-        return {train.model: folder} | {name: folder / "compare" / name for name in train.compare}
+        compared = {name: self.out.path / "models" / name for name in train.compare if name != train.model}
+        return {train.model: self.out.path / "model"} | compared
 
 
 def file_mark(path: Path) -> list[Any]:
@@ -150,8 +150,7 @@ def labels(context: Context) -> Stage | None:
     settings = table(step) | {"path": file_mark(Path(absolute.path)), "place": context.survey.place}
 
     def work() -> dict[str, Any]:
-        record = make(absolute, context.survey.geobox, out=context.out.path / "labels.zarr")
-        return dict(record) if isinstance(record, Mapping) else {}
+        return make(absolute, context.survey.geobox, out=context.out.path / "labels.zarr")
 
     return Stage(name="labels", settings=settings, inputs=(), work=work, outputs=("labels.zarr",))
 
@@ -183,7 +182,7 @@ def train(context: Context, keys: Keys) -> Stage | None:
         settings={name: table(step) for name, step in steps.items()} | {"train": table(recipe.train)},
         inputs=(product_key(context, keys), keys["labels"]),
         work=partial(teach, context),
-        outputs=("model",),
+        outputs=("model", *(("models",) if len(context.models()) > 1 else ())),
     )
 
 
@@ -191,8 +190,13 @@ def product_key(context: Context, keys: Keys) -> str:
     """Key of the product that models learn from: other products may change without a new training."""
     from landshift.pipeline.build import Build
 
+    return hash_of([Build(context).keys[product_of_training(context).name], keys["survey"]])
+
+
+def product_of_training(context: Context) -> Product:
+    """The product that models learn from."""
     train_on = context.recipe.train.product if context.recipe.train else None
-    return hash_of([Build(context).keys[context.recipe.product(train_on).name], keys["survey"]])
+    return context.recipe.product(train_on)
 
 
 def predict(context: Context, keys: Keys) -> Stage | None:
@@ -270,6 +274,15 @@ def publish(context: Context, keys: Keys) -> Stage:
         work=partial(work, context),
         outputs=outputs,
     )
+
+
+def split_of(context: Context) -> Any:
+    """The recipe's split, with ``groups`` as a path; ``"labels"`` takes the training polygons themselves."""
+    split = context.recipe.split
+    if split.groups is None:
+        return split
+    path = label_path(context) if split.groups == "labels" else truth_path(context, split.groups)
+    return dataclasses.replace(split, groups=str(path))
 
 
 def classes_of(context: Context) -> tuple[LandClass, ...]:

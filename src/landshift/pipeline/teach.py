@@ -18,6 +18,7 @@ def teach(context: Context) -> dict[str, Any]:
     from landshift.learn.checkpoint import load
     from landshift.learn.evaluate import write_accuracy
     from landshift.learn.train import train
+    from landshift.pipeline.stages import split_of
 
     recipe = context.recipe
     settings = recipe.train
@@ -25,7 +26,7 @@ def teach(context: Context) -> dict[str, Any]:
         raise ConfigError("the recipe has no [train] table")
     cube, truth = context.cube(recipe.product(settings.product)), context.out.path / "labels.zarr"
     made = {}
-    for name, folder in reversed(context.models().items()):
+    for name, folder in context.models().items():
         if not (folder / "model.json").is_file():
             train(
                 model_of(name, settings.settings.get(name, {})),
@@ -33,7 +34,7 @@ def teach(context: Context) -> dict[str, Any]:
                 labels=truth,
                 features=recipe.features,
                 patches=recipe.samples,
-                split=recipe.split,
+                split=split_of(context),
                 out=folder,
                 work=context.out.hidden / "train" / name,
                 progress=context.watch.progress,
