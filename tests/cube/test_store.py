@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from landshift.cube import codec, store
+from landshift.cube.check import check
+from landshift.cube.export import export
+from landshift.cube.maps import map_geobox
 from landshift.cube.store import clean_partials, create, encode, geobox_of, layout_of, open_cube, write_block
 from landshift.errors import GridError, StoreError
 from landshift.plan import Block, plan_blocks
@@ -365,3 +368,26 @@ def test_chunks_divide_shards(tmp_path: Path, block_px: int) -> None:
     assert open_cube(path).reflectance.isel(time=1, y=39, x=39).notnull().values.shape == (2,)
     for array in layout_of(path).arrays:
         assert all(whole % part == 0 for whole, part in zip(array.shard, array.chunk, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("crs", "corner", "size"),
+    [
+        ("EPSG:4326", (10.0, 45.0), 0.001),
+        ("+proj=laea +lat_0=10 +lon_0=20 +ellps=WGS84 +units=m", (1000.0, 2000.0), 30.0),
+    ],
+)
+def test_any_crs_goes_through_all_tools(
+    tmp_path: Path, crs: str, corner: tuple[float, float], size: float
+) -> None:
+    west, south = corner
+    box = GeoBox.from_bbox((west, south, west + 40 * size, south + 30 * size), crs, resolution=size)
+    cube, path = scene(2, *box.shape), tmp_path / "c.zarr"
+    create(path, geobox=box, times=cube.time.values, variable="reflectance", names=BANDS, product="p")
+    write_block(path, plan_blocks(box).blocks[0], cube)
+    assert check(path, geobox=box) == []
+    assert geobox_of(path) == box
+    assert open_cube(path).odc.geobox == box
+    made = map_geobox(export(path, tmp_path / "cogs")[0])
+    assert (made.shape, made.affine) == (box.shape, box.affine)
+    assert made.crs is not None
