@@ -93,3 +93,12 @@ def test_items_come_by_time() -> None:
 def test_reasons_are_counted() -> None:
     listed = [Skipped(id=str(number), reason="no CRS" if number else "corrupt") for number in range(3)]
     assert count_reasons(listed) == {"no CRS": 2, "corrupt": 1}
+
+
+def test_another_satellite_of_the_same_collection_is_left_out() -> None:
+    items = [item(name, properties={"platform": name}) for name in ("landsat-7", "LANDSAT_9", "unheard-of")]
+    assert reasons(items, Query(sensor="landsat-8-9-c2l2")) == {
+        "LANDSAT_9": "",
+        "unheard-of": "",
+        "landsat-7": "not of landsat-8-9-c2l2",
+    }

@@ -38,9 +38,7 @@ _LOW: Final = 0.9
 """Share of the bound that is left after tiles were dropped."""
 
 
-def tile_key(
-    href: str, etag: str, band: str, overview: int, tile_row: int, tile_col: int
-) -> str:
+def tile_key(href: str, etag: str, band: str, overview: int, tile_row: int, tile_col: int) -> str:
     """The name of a tile: the same for every signature of an address, another for every version of the file.
 
     Args:

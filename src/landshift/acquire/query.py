@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from landshift import sensor as sensors
+
 if TYPE_CHECKING:
     import pystac
     from odc.geo.geom import Geometry
@@ -69,6 +71,8 @@ class Query:
         cloud = item.properties.get("eo:cloud_cover")
         if self.max_cloud is not None and cloud is not None and float(cloud) > self.max_cloud:
             return f"more than {self.max_cloud:g} % cloud"
+        if self.sensor is not None and _other_satellite(item, self.sensor):
+            return f"not of {self.sensor}"
         if self._shape is not None and item.geometry is not None:
             from shapely.geometry import shape
 
@@ -128,6 +132,17 @@ def moment(item: pystac.Item) -> datetime | None:
     if time is None:
         return None
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _other_satellite(item: pystac.Item, sensor: str) -> bool:
+    """Whether an item names a satellite that the sensor is not on, as where one collection holds Landsat 4 to 9."""
+    if sensor not in sensors.names():
+        return False
+    said = str(item.properties.get("platform") or item.properties.get("eo:platform") or "")
+    platform = said.lower().replace("_", "-").replace(" ", "-")
+    every = {name for each in map(sensors.get, sensors.names()) for name in each.platforms}
+    mine = sensors.get(sensor).platforms
+    return bool(mine) and platform in every and platform not in mine
 
 
 def narrow(found: SearchResult, query: Query) -> SearchResult:
