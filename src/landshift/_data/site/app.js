@@ -1,0 +1,487 @@
+// The page's state, kept in its address, and the wiring between map, panel and time.
+"use strict";
+
+(() => {
+  const { View, tie, tiles, panel, number, node } = window.Landshift;
+  const { find, layer } = panel;
+  const SLOWEST_MS = 950;  // how long a year stays while playing
+
+  let data;
+  let state;
+  let main;             // the map
+  let before = null;    // the map on the left of the swipe, once it was wanted
+  let untie = null;
+  let popup = null;
+  let playing = false;
+  let near = null;
+
+  // --- start ----------------------------------------------------------------------------------------------
+
+  async function start() {
+    const fromDisk = location.protocol === "file:";
+    data = fromDisk ? await scriptData() : await hostData();
+    if (fromDisk && !data.offline) {
+      throw new Error("This site has too many tiles to be opened from disk. Serve it: landshift serve <output folder>, or put it on any web host.");
+    }
+    if (!window.WebGLRenderingContext) throw new Error("This browser cannot draw maps (no WebGL).");
+    tiles.register(data, fromDisk);
+    state = restore();
+    paintTheme();
+    dress();
+    main = new View("map", data, state.theme, state.camera);
+    main.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), "bottom-right");
+    const credit = [data.attribution, data.basemap?.attribution, '<a href="vendor/maplibre-gl-LICENSE.txt">MapLibre</a>'].filter(Boolean);
+    main.map.addControl(new maplibregl.AttributionControl({ compact: false, customAttribution: credit.map((text, i) => (i ? text : escaped(text))).join(" · ") }), "bottom-right");
+    main.map.on("error", (event) => note(`A part of the map could not be drawn: ${event.error?.message || "unknown"}`));
+    wire();
+    await main.ready;
+    await refresh();
+    if (state.compare) openCompare();
+    document.documentElement.dataset.ready = "yes";
+  }
+
+  function escaped(text) {
+    return text.startsWith("<a href=\"vendor") ? text : text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
+  }
+
+  async function hostData() {
+    const answer = await fetch("data.json", { cache: "no-cache" });
+    if (!answer.ok) throw new Error(`data.json could not be read (${answer.status}).`);
+    return answer.json();
+  }
+
+  function scriptData() {
+    return new Promise((resolve, reject) => {
+      const script = node("script", { src: "data.js" });
+      script.onload = () => resolve(window.LANDSHIFT);
+      script.onerror = () => reject(new Error("data.js is missing beside this page."));
+      document.head.append(script);
+    });
+  }
+
+  function fail(error) {
+    find("stage").replaceChildren(node("p", { class: "fatal card", role: "alert" }, node("strong", {}, "The map cannot be shown."), ` ${error.message}`));
+    find("title").textContent ||= "landshift";
+    document.documentElement.dataset.ready = "failed";
+  }
+
+  // --- state and address ----------------------------------------------------------------------------------
+
+  function restore() {
+    const said = new URLSearchParams(location.hash.slice(1));
+    const views = panel.views(data);
+    const years = data.years;
+    const pick = (key, allowed, otherwise) => {
+      const value = allowed.find((one) => String(one) === said.get(key));
+      return value ?? otherwise;
+    };
+    const values = data.classes.map((one) => one.value);
+    const pairs = (layer(data, "change")?.frames || []).map((frame) => [frame.from, frame.to]);
+    const longest = pairs.reduce((best, pair) => (!best || pair[1] - pair[0] > best[1] - best[0] ? pair : best), null);
+    const [from, to] = pairs.find((pair) => pair.join("-") === said.get("span")) || longest || [years[0], years.at(-1)];
+    const growing = mostChanged();
+    const firsts = (layer(data, "first_year")?.frames || []).map((frame) => frame.class);
+    const where = (said.get("map") || "").split("/").map(Number);
+    return {
+      view: pick("view", views, "cover"),
+      year: pick("year", years, years.at(-1)),
+      from, to, pairs,
+      klass: pick("class", [0, ...values], 0),
+      zoneClass: pick("district-class", values, growing),
+      measure: pick("measure", Object.keys(panel.UNITS), "share"),
+      firstClass: pick("first", firsts, firsts.includes(growing) ? growing : firsts[0]),
+      zone: data.zonal && Object.keys(data.zonal).includes(said.get("zone")) ? said.get("zone") : null,
+      hidden: new Set((said.get("hide") || "").split(".").map(Number).filter((value) => values.includes(value))),
+      opacity: Math.min(Math.max(Number(said.get("opacity") ?? 100) || 0, 0), 100),
+      borders: said.get("borders") !== "0",
+      compare: said.has("before"),
+      beforeView: pick("left", leftViews(), "cover"),
+      beforeYear: pick("before", years, years[0]),
+      relative: said.get("chart") === "since",
+      theme: theme(),
+      camera: where.length === 3 && where.every(Number.isFinite) ? { zoom: where[0], center: [where[2], where[1]] } : null,
+    };
+  }
+
+  /** The class whose area grew most: what a visitor most likely wants to see first. */
+  function mostChanged() {
+    const grown = (one) => { const values = data.area?.[one.name] || [0]; return values.at(-1) - values[0]; };
+    return data.classes.reduce((best, one) => (grown(one) > grown(best) ? one : best), data.classes[0]).value;
+  }
+
+  const leftViews = () => ["cover", "image", "certainty"].filter((id) => layer(data, id));
+
+  function remember() {
+    const said = new URLSearchParams();
+    const camera = main.map.getCenter();
+    said.set("map", `${main.map.getZoom().toFixed(2)}/${camera.lat.toFixed(5)}/${camera.lng.toFixed(5)}`);
+    said.set("view", state.view);
+    said.set("year", state.year);
+    if (state.view === "change") { said.set("span", `${state.from}-${state.to}`); said.set("class", state.klass); }
+    if (state.view === "districts") { said.set("district-class", state.zoneClass); said.set("measure", state.measure); }
+    if (state.view === "first_year") said.set("first", state.firstClass);
+    if (state.zone) said.set("zone", state.zone);
+    if (state.hidden.size) said.set("hide", [...state.hidden].join("."));
+    if (state.opacity !== 100) said.set("opacity", state.opacity);
+    if (!state.borders) said.set("borders", "0");
+    if (state.compare) { said.set("left", state.beforeView); said.set("before", state.beforeYear); }
+    if (state.relative) said.set("chart", "since");
+    const hash = `#${said.toString().replace(/%2F/g, "/")}`;
+    if (hash !== location.hash) history.replaceState(null, "", hash);
+  }
+
+  function theme() {
+    let kept = null;
+    try { kept = localStorage.getItem("landshift-theme"); } catch { /* no storage here: follow the system */ }
+    if (kept === "light" || kept === "dark") return kept;
+    return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  }
+
+  function paintTheme() {
+    document.documentElement.dataset.theme = state.theme;
+  }
+
+  // --- what is shown --------------------------------------------------------------------------------------
+
+  /** Change the state, and everything that follows from it. */
+  function set(changes) {
+    Object.assign(state, changes);
+    return refresh();
+  }
+
+  /** The picture of a layer that belongs to the state, with its palette. */
+  function picture(view, year) {
+    const frames = layer(data, view === "districts" ? "cover" : view)?.frames || [];
+    if (view === "change") return { frame: frames.find((one) => one.from === state.from && one.to === state.to), style: changeStyle() };
+    if (view === "first_year") return { frame: frames.find((one) => one.class === state.firstClass), style: "" };
+    const frame = frames.find((one) => one.year === year);
+    if (view === "cover") return { frame, style: coverStyle() };
+    return { frame, style: "", smooth: view === "image" };
+  }
+
+  const rgba = (colour, alpha = 255) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)).concat(alpha);
+
+  function coverStyle() {
+    if (!state.hidden.size) return "";
+    const colours = {};
+    for (const one of data.classes) if (!state.hidden.has(one.value)) colours[one.value] = rgba(one.colour);
+    return tiles.style(colours);
+  }
+
+  function changeStyle() {
+    const { slots } = layer(data, "change");
+    const side = slots.length + 1;
+    const slot = slots.indexOf(state.klass) + 1;
+    const quiet = rgba(state.theme === "dark" ? "#232b2f" : "#f7f7f4");
+    const colours = {};
+    for (let was = 0; was < side; was += 1) {
+      for (let now = 0; now < side; now += 1) {
+        const code = 1 + was * side + now;
+        if (slot) {
+          const kind = was === slot ? (now === slot ? panel.STABLE : panel.LOSS) : now === slot ? panel.GAIN : null;
+          colours[code] = kind ? rgba(kind, 255) : quiet;
+        } else {
+          const became = data.classes.find((one) => one.value === slots[now - 1]);
+          colours[code] = was === now ? quiet : rgba(became ? became.colour : "#8d8d8d");
+        }
+      }
+    }
+    return tiles.style(colours);
+  }
+
+  async function refresh() {
+    const { frame, style, smooth } = picture(state.view, state.year);
+    const isDistricts = state.view === "districts";
+    drawPanel();
+    drawTime();
+    main.setBorders(state.borders || isDistricts);
+    for (const view of [main, before].filter(Boolean)) paintZones(view, isDistricts && view === main);
+    const absent = !frame ? `No picture of ${state.year}.` : "";
+    note(isDistricts ? "" : absent);
+    remember();
+    const opacity = isDistricts ? 0 : state.opacity / 100;
+    await main.show(isDistricts ? null : frame || null, style, { opacity, smooth });
+    if (state.compare && before) await showBefore();
+  }
+
+  function paintZones(view, filled) {
+    if (!data.districts) return;
+    const at = data.years.indexOf(state.year);
+    const scale = filled ? panel.scale(data, state) : null;
+    const colours = filled ? data.districts.features.map((one) => [one.id, scale.colour(panel.measured(data, state, one.properties.zone, at))]) : null;
+    view.fill(colours, state.opacity / 100);
+    for (const one of data.districts.features) view.state(one.id, { picked: one.properties.zone === state.zone });
+  }
+
+  const actions = {
+    toggle: (value) => { const hidden = new Set(state.hidden); if (!hidden.delete(value)) hidden.add(value); set({ hidden }); },
+    only: (value) => set({ hidden: new Set(data.classes.map((one) => one.value).filter((one) => one !== value)) }),
+    stress: (name) => { const plot = document.querySelector(".plot"); if (plot) { plot.classList.toggle("stressed", Boolean(name)); for (const one of plot.querySelectorAll("[data-name]")) one.classList.toggle("is", one.dataset.name === name); } },
+    pick: (zone, fly) => { set({ zone }); if (fly && zone) flyTo(zone); },
+    near: (zone) => hoverZone(zone),
+    relative: (relative) => set({ relative }),
+    save: (text, name) => {
+      const link = node("a", { href: URL.createObjectURL(new Blob([text], { type: "text/csv" })), download: name });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 5000);
+    },
+  };
+
+  function drawPanel() {
+    const focus = focused();
+    panel.switcher(data, state, (view) => { closePopup(); set({ view }); });
+    panel.controls(data, state, set);
+    panel.legend(data, state, actions);
+    panel.figures(data, state, actions);
+    find("opacity").value = state.opacity;
+    find("opacity-said").textContent = `${state.opacity} %`;
+    focus();
+  }
+
+  /** Remember what has the focus in redrawn parts of the panel; gives a function that puts it back. */
+  function focused() {
+    const held = document.activeElement;
+    const host = held && held.closest("#views, #controls, #legend, #charts");
+    if (!host) return () => {};
+    const all = () => [...host.querySelectorAll("button, input, select, summary")];
+    const at = all().indexOf(held);
+    const open = [...host.querySelectorAll("details")].map((one) => one.open);
+    return () => {
+      [...host.querySelectorAll("details")].forEach((one, i) => { one.open = open[i] ?? false; });
+      all()[host.id === "views" ? all().findIndex((one) => one.checked) : at]?.focus({ preventScroll: true });
+    };
+  }
+
+  function dress() {
+    document.title = `${data.title} · landshift`;
+    find("title").textContent = data.title;
+    find("simulated").hidden = !data.simulated;
+    const total = data.area ? data.classes.reduce((sum, one) => sum + (data.area[one.name].at(-1) || 0), 0) : 0;
+    const size = total >= 10000 ? `${number(total / 100, 0)} km² mapped` : total ? `${number(total, 0)} ha mapped` : "";
+    const zones = data.districts?.features.length;
+    const years = data.years.length > 1 ? `${data.years[0]}–${data.years.at(-1)}` : `${data.years[0]}`;
+    find("facts").textContent = [years, size, zones ? `${zones} districts` : "", `${number(data.grid.pixel_m, data.grid.pixel_m % 1 ? 2 : 0)} m pixels`].filter(Boolean).join("  ·  ");
+    const year = find("year");
+    year.max = data.years.length - 1;
+    const every = Math.ceil(data.years.length / 12);
+    find("ticks").replaceChildren(...data.years.map((one, i) => node("li", { "data-at": i }, (data.years.length - 1 - i) % every ? "" : String(one).slice(-2).padStart(3, "’"))));
+    find("time").classList.toggle("single", data.years.length < 2);
+    find("borders").hidden = !data.districts;
+    panel.downloads(data);
+    panel.about(data);
+    for (const [id, list, value] of [["before-view", leftViews().map((one) => [one, panel.VIEWS[one].title]), state.beforeView], ["before-year", data.years.map((one) => [one, one]), state.beforeYear]]) {
+      find(id).replaceChildren(...list.map(([key, text]) => node("option", { value: key, selected: key === value }, String(text))));
+    }
+  }
+
+  function drawTime() {
+    const still = state.view === "first_year";
+    const pairwise = state.view === "change";
+    const longest = pairwise && isWhole();
+    find("year").value = data.years.indexOf(pairwise ? state.to : state.year);
+    find("year").disabled = still || longest;
+    find("play").disabled = still || (pairwise && steps().length < 2) || data.years.length < 2;
+    const text = pairwise ? `${state.from}\u2009–\u2009${state.to}` : still ? `${data.years[0]}\u2009–\u2009${data.years.at(-1)}` : String(state.year);
+    find("when").textContent = text;
+    find("when").classList.toggle("long", pairwise || still);
+    find("year").setAttribute("aria-valuetext", text);
+    for (const tick of find("ticks").children) {
+      const year = data.years[tick.dataset.at];
+      tick.classList.toggle("is", pairwise ? year >= state.from && year <= state.to : still || year === state.year);
+    }
+    const places = data.years.length - 1 || 1;
+    const [low, high] = pairwise ? [state.from, state.to] : still ? [data.years[0], data.years.at(-1)] : [data.years[0], state.year];
+    find("time").style.setProperty("--low", data.years.indexOf(low) / places);
+    find("time").style.setProperty("--high", data.years.indexOf(high) / places);
+    const host = find("span");
+    host.hidden = !pairwise || steps().length < 2 || !state.pairs.some(whole);
+    host.replaceChildren(...[[true, "Whole period"], [false, "Year by year"]].map(([key, label]) => node("button", { type: "button", "aria-pressed": String(longest === key), onclick: () => spanMode(key) }, label)));
+    find("compare").hidden = pairwise || still || state.view === "districts" || !leftViews().length;
+    find("compare").setAttribute("aria-pressed", String(state.compare));
+    find("said").textContent = `${panel.VIEWS[state.view].title}, ${text}`;
+    find("after-tag").textContent = `${panel.VIEWS[state.view].title} ${text}`;
+    if (find("compare").hidden && state.compare) closeCompare();
+  }
+
+  const whole = ([from, to]) => from === data.years[0] && to === data.years.at(-1) && data.years.length > 2;
+  const isWhole = () => whole([state.from, state.to]);
+  const steps = () => state.pairs.filter((pair) => !whole(pair) && data.years.indexOf(pair[1]) - data.years.indexOf(pair[0]) === 1);
+
+  function spanMode(wholePeriod) {
+    stop();
+    const pair = wholePeriod ? state.pairs.find(whole) : steps().at(-1);
+    if (pair) set({ from: pair[0], to: pair[1] });
+  }
+
+  function goTo(index) {
+    if (state.view === "change") {
+      const pair = steps().find(([, to]) => to === data.years[index]) || steps()[0];
+      return pair ? set({ from: pair[0], to: pair[1] }) : Promise.resolve();
+    }
+    return set({ year: data.years[index] });
+  }
+
+  // --- playing --------------------------------------------------------------------------------------------
+
+  async function play() {
+    if (playing) return stop();
+    playing = true;
+    find("play").setAttribute("aria-label", "Stop");
+    find("play").classList.add("going");
+    if (state.view === "change" && isWhole()) spanMode(false);
+    playing = true;
+    find("play").classList.add("going");
+    const first = state.view === "change" ? data.years.indexOf(steps()[0][1]) : 0;
+    const now = () => data.years.indexOf(state.view === "change" ? state.to : state.year);
+    if (now() === data.years.length - 1) { await goTo(first); await pause(SLOWEST_MS); }
+    while (playing && now() < data.years.length - 1) {
+      await goTo(now() + 1);
+      await pause(SLOWEST_MS);
+    }
+    return stop();
+  }
+
+  function stop() {
+    playing = false;
+    find("play").classList.remove("going");
+    find("play").setAttribute("aria-label", "Play the years");
+  }
+
+  const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+  // --- comparing ------------------------------------------------------------------------------------------
+
+  async function openCompare() {
+    state.compare = true;
+    stop();
+    find("map-before").hidden = find("swipe").hidden = find("before-bar").hidden = find("after-tag").hidden = false;
+    find("compare").setAttribute("aria-pressed", "true");
+    const camera = { center: main.map.getCenter(), zoom: main.map.getZoom() };
+    if (!before) {
+      before = new View("map-before", data, state.theme, camera);
+      before.map.on("click", clicked);
+      await before.ready;
+    } else {
+      before.map.resize();
+      before.map.jumpTo(camera);
+    }
+    untie ||= tie(main.map, before.map);
+    before.setBorders(state.borders);
+    swipe();
+    remember();
+    await showBefore();
+  }
+
+  function showBefore() {
+    paintZones(before, false);
+    before.setBorders(state.borders);
+    const { frame, style, smooth } = picture(state.beforeView, state.beforeYear);
+    return before.show(frame || null, style, { opacity: state.opacity / 100, smooth });
+  }
+
+  function closeCompare() {
+    state.compare = false;
+    if (untie) { untie(); untie = null; }
+    find("map-before").hidden = find("swipe").hidden = find("before-bar").hidden = find("after-tag").hidden = true;
+    find("compare").setAttribute("aria-pressed", "false");
+    remember();
+  }
+
+  function swipe() {
+    const at = Number(find("swipe-at").value);
+    find("stage").style.setProperty("--at", `${at}%`);
+  }
+
+  // --- districts and points -------------------------------------------------------------------------------
+
+  function zoneAt(point) {
+    if (!data.districts || !data.zonal) return null;
+    const found = main.map.queryRenderedFeatures(point, { layers: ["district-fill"] })[0];
+    return found ? found.properties.zone : null;
+  }
+
+  async function clicked(event) {
+    const zone = zoneAt(event.point);
+    const again = zone !== null && zone === state.zone && state.view === "districts";
+    await set({ zone: again ? null : zone });
+    const card = await panel.probe(data, state, event.lngLat.lng, event.lngLat.lat);
+    closePopup();
+    if (!card || again) return;
+    popup = new maplibregl.Popup({ closeButton: true, closeOnClick: false, maxWidth: "270px", offset: 10 }).setLngLat(event.lngLat).setDOMContent(card).addTo(main.map);
+    popup.on("close", () => { popup = null; });
+  }
+
+  function closePopup() {
+    if (popup) popup.remove();
+    popup = null;
+  }
+
+  function hoverZone(zone) {
+    if (!data.districts || near === zone) return;
+    const id = (name) => data.districts.features.find((one) => one.properties.zone === name)?.id;
+    if (near !== null) main.state(id(near), { near: false });
+    near = zone;
+    if (near !== null) main.state(id(near), { near: true });
+  }
+
+  function flyTo(zone) {
+    const found = data.districts?.features.find((one) => one.properties.zone === zone);
+    if (!found) return;
+    const [west, south, east, north] = found.properties.bounds;
+    main.map.fitBounds([[west, south], [east, north]], { padding: View.padding(), maxZoom: data.grid.max_zoom, animate: !matchMedia("(prefers-reduced-motion: reduce)").matches });
+  }
+
+  function note(text) {
+    find("map-note").textContent = text;
+    find("map-note").hidden = !text;
+  }
+
+  // --- wiring ---------------------------------------------------------------------------------------------
+
+  function wire() {
+    const on = (id, kind, work) => find(id).addEventListener(kind, work);
+    const calm = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    on("zoom-in", "click", () => main.map.zoomIn({ animate: calm }));
+    on("zoom-out", "click", () => main.map.zoomOut({ animate: calm }));
+    on("home", "click", () => main.home(calm));
+    on("borders", "click", () => { state.borders = !state.borders; find("borders").setAttribute("aria-pressed", String(state.borders)); refresh(); });
+    on("theme", "click", () => {
+      state.theme = state.theme === "dark" ? "light" : "dark";
+      try { localStorage.setItem("landshift-theme", state.theme); } catch { /* not kept: no storage here */ }
+      paintTheme();
+      main.setTheme(state.theme);
+      if (before) before.setTheme(state.theme);
+      refresh();
+    });
+    on("year", "input", (event) => { stop(); goTo(Number(event.target.value)); });
+    on("play", "click", play);
+    on("compare", "click", () => (state.compare ? closeCompare() : openCompare()));
+    on("before-view", "change", (event) => { state.beforeView = event.target.value; remember(); showBefore(); });
+    on("before-year", "change", (event) => { state.beforeYear = Number(event.target.value); remember(); showBefore(); });
+    on("swipe-at", "input", swipe);
+    on("opacity", "input", (event) => set({ opacity: Number(event.target.value) }));
+    on("all-classes", "click", () => set({ hidden: new Set() }));
+    on("unpick", "click", () => { closePopup(); set({ zone: null }); });
+    on("sheet", "click", () => {
+      const open = document.body.classList.toggle("sheet-low");
+      find("sheet").setAttribute("aria-expanded", String(!open));
+      setTimeout(() => main.map.resize(), 260);
+    });
+    main.map.on("click", clicked);
+    main.map.on("moveend", remember);
+    main.map.on("mousemove", (event) => {
+      const zone = zoneAt(event.point);
+      hoverZone(zone);
+      main.map.getCanvas().style.cursor = zone ? "pointer" : "";
+    });
+    main.map.on("mouseout", () => hoverZone(null));
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") { stop(); closePopup(); if (state.zone) set({ zone: null }); }
+    });
+    let redraw;
+    addEventListener("resize", () => { clearTimeout(redraw); redraw = setTimeout(() => panel.figures(data, state, actions), 150); });
+    addEventListener("hashchange", () => { const theme = state.theme; const camera = state.camera; state = { ...restore(), theme, camera }; refresh(); });
+  }
+
+  start().catch(fail);
+})();
