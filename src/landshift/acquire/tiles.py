@@ -134,7 +134,7 @@ class TileReader:
                 patch = self._decode(job, *extent)
                 whole = len(run) == len(tiles)
                 for tile in run:
-                    if not whole or self.cache is not None or _outer(tile, run):
+                    if not whole or (self.cache is not None and job.raster.remote) or _outer(tile, run):
                         found[tile] = _cut(patch, extent, _extent(tile, tile, header)).copy()
                         self._keep(job, tile, found[tile])
                 if whole:
