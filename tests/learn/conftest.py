@@ -1,19 +1,28 @@
-"""A small place with known land cover, as stores on disk."""
+"""A small place with known land cover, as stores on disk, and models trained on it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from odc.geo.xr import xr_coords
+from scipy.ndimage import gaussian_filter
 
 from landshift.cube.classes import LandClass, as_records
 from landshift.cube.store import create, write_block
+from landshift.learn.checkpoint import Checkpoint, Model
+from landshift.learn.features import Features
+from landshift.learn.models.forest import RandomForest
+from landshift.learn.models.unet import UNet
+from landshift.learn.patches import Patches
+from landshift.learn.split import Split
+from landshift.learn.train import train
 from landshift.plan import plan_blocks
 
 CLASSES = (
@@ -23,79 +32,98 @@ CLASSES = (
 )
 SPECTRA = {1: (0.06, 0.04, 0.02), 2: (0.05, 0.03, 0.35), 4: (0.16, 0.18, 0.24)}
 BANDS = ("green", "red", "nir")
+SHAPE = (150, 203)
+YEARS = (2020, 2021)
+DATES = 6
 
 
 @dataclass(frozen=True)
 class Land:
-    """What the fixture wrote, and the truth."""
+    """What the fixture wrote, the truth, and how models are trained on it."""
 
     cube: Path
     labels: Path
     truth: NDArray[np.uint8]
     geobox: GeoBox
+    classes: tuple[LandClass, ...] = CLASSES
+    settings: dict[str, Any] = field(
+        default_factory=lambda: {
+            "features": Features(),
+            "patches": Patches(size=16, per_class=30, pixels_per_class=400),
+            "split": Split(buffer_m=40),
+        }
+    )
+
+    def train(self, model: Model, folder: Path, **changes: Any) -> Checkpoint:
+        """Train with the fixture's settings."""
+        settings: dict[str, Any] = {"out": folder / "model", "work": folder / "work", "threads": 1}
+        return train(model, cube=self.cube, labels=self.labels, **(self.settings | settings | changes))
 
 
-def landscape(shape: tuple[int, int], seed: int) -> NDArray[np.uint8]:
+def _landscape(seed: int) -> NDArray[np.uint8]:
     """Patches of three classes a few pixels wide."""
-    from scipy.ndimage import gaussian_filter
-
     rng = np.random.default_rng(seed)
-    fields = np.stack([gaussian_filter(rng.normal(size=shape), 4) for _ in range(3)])
+    fields = np.stack([gaussian_filter(rng.normal(size=SHAPE), 4) for _ in range(3)])
     return np.array([1, 2, 4], np.uint8)[fields.argmax(axis=0)]
 
 
-def write_land(
-    folder: Path,
-    *,
-    shape: tuple[int, int] = (160, 200),
-    years: tuple[int, ...] = (2020, 2021),
-    dates: int = 6,
-) -> Land:
-    """Write a cube of noisy seasonal looks and labels of every third pixel."""
-    rng = np.random.default_rng(7)
-    geobox = GeoBox.from_bbox(
-        (4000000, 3000000, 4000000 + shape[1] * 10, 3000000 + shape[0] * 10), "EPSG:3035", resolution=10
-    )
-    truth = np.stack([landscape(shape, seed=year) for year in years])
+def _write(path: Path, geobox: GeoBox, data: xr.Dataset, **layout: Any) -> None:
+    create(path, geobox=geobox, times=data["time"].to_numpy(), product=path.stem, **layout)
+    for block in plan_blocks(geobox).blocks:
+        write_block(path, block, data.isel(y=block.slices[0], x=block.slices[1]), threads=2)
+
+
+def _looks(truth: NDArray[np.uint8], rng: np.random.Generator) -> xr.Dataset:
+    """Noisy seasonal looks with gaps; a corner that was never seen."""
     spectra = np.zeros((256, 3))
     spectra[list(SPECTRA)] = list(SPECTRA.values())
     times, looks = [], []
-    for i, year in enumerate(years):
-        for k in range(dates):
-            times.append(np.datetime64(f"{year}-01-15") + np.timedelta64(k * (330 // dates), "D"))
-            season = 1 + 0.2 * np.sin(2 * np.pi * k / dates)
-            look = np.moveaxis(spectra[truth[i]], -1, 0) * season + rng.normal(0, 0.03, (3, *shape))
-            look[:, rng.random(shape) < 0.05] = np.nan
+    for year, cover in zip(YEARS, truth, strict=True):
+        for k in range(DATES):
+            times.append(np.datetime64(f"{year}-01-15", "ns") + np.timedelta64(k * 55, "D"))
+            season = 1 + 0.2 * np.sin(2 * np.pi * k / DATES)
+            look = np.moveaxis(spectra[cover], -1, 0) * season + rng.normal(0, 0.03, (3, *SHAPE))
+            look[:, rng.random(SHAPE) < 0.05] = np.nan
             looks.append(look)
     values = np.stack(looks).astype(np.float32)
-    values[:, :, :20, :20] = np.nan  # a corner without any data
-    cube = folder / "cubes" / "regular.zarr"
-    cube.parent.mkdir(parents=True, exist_ok=True)
-    create(cube, geobox=geobox, times=np.array(times), variable="reflectance", names=BANDS, product="regular")
-    for block in plan_blocks(geobox).blocks:
-        part = xr.Dataset(
-            {"reflectance": (("time", "band", "y", "x"), values[:, :, block.slices[0], block.slices[1]])}
-        )
-        write_block(cube, block, part)
-    labels = folder / "labels.zarr"
-    kept = np.where(rng.random(truth.shape) < 0.33, truth, 0).astype(np.uint8)
-    write_labels(labels, kept, geobox, years)
-    return Land(cube=cube, labels=labels, truth=truth, geobox=geobox)
-
-
-def write_labels(path: Path, values: NDArray[np.uint8], geobox: GeoBox, years: tuple[int, ...]) -> None:
-    """Labels as ``cube.labels`` keeps them."""
-    times = np.array([f"{year}-01-01" for year in years], "datetime64[ns]")
-    array = xr.DataArray(
-        values,
-        dims=("time", "y", "x"),
-        coords={"time": times, **xr_coords(geobox)},
-        name="labels",
-        attrs={"classes": as_records(CLASSES)},
-    )
-    array.to_dataset().to_zarr(path, mode="w", consolidated=False)
+    values[:, :, :20, :20] = np.nan
+    return xr.Dataset({"reflectance": (("time", "band", "y", "x"), values)}, coords={"time": np.array(times)})
 
 
 @pytest.fixture(scope="session")
 def land(tmp_path_factory: pytest.TempPathFactory) -> Land:
-    return write_land(tmp_path_factory.mktemp("land"))
+    folder, rng = tmp_path_factory.mktemp("land"), np.random.default_rng(7)
+    geobox = GeoBox.from_bbox(
+        (4e6, 3e6, 4e6 + SHAPE[1] * 10, 3e6 + SHAPE[0] * 10), "EPSG:3035", resolution=10
+    )
+    truth = np.stack([_landscape(year) for year in YEARS])
+    _write(folder / "regular.zarr", geobox, _looks(truth, rng), variable="reflectance", names=BANDS)
+    labels = np.where(rng.random(truth.shape) < 0.4, truth, 0).astype(np.uint8)
+    times = np.array([f"{year}-01-01" for year in YEARS], "datetime64[ns]")
+    marked = xr.Dataset({"labels": (("time", "y", "x"), labels)}, coords={"time": times})
+    attrs = {"classes": as_records(CLASSES)}
+    _write(folder / "labels.zarr", geobox, marked, variable="labels", names=(), attrs=attrs)
+    return Land(cube=folder / "regular.zarr", labels=folder / "labels.zarr", truth=truth, geobox=geobox)
+
+
+@pytest.fixture(scope="session")
+def unet(land: Land, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return land.train(UNet(widths=(8, 16), epochs=4, batch=4), tmp_path_factory.mktemp("unet"))
+
+
+@pytest.fixture(scope="session")
+def forest(land: Land, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return land.train(RandomForest(trees=15), tmp_path_factory.mktemp("forest"))
+
+
+@pytest.fixture
+def labelled() -> Callable[..., tuple[xr.DataArray, GeoBox]]:
+    """Labels in memory, of any size: ``labelled(values)`` gives them with their grid of 10 m."""
+
+    def make(values: NDArray[np.uint8]) -> tuple[xr.DataArray, GeoBox]:
+        years, height, width = values.shape
+        geobox = GeoBox.from_bbox((0, 0, width * 10, height * 10), "EPSG:3035", resolution=10)
+        times = np.array([f"{2018 + i}-01-01" for i in range(years)], "datetime64[ns]")
+        return xr.DataArray(values, dims=("time", "y", "x"), coords={"time": times}), geobox
+
+    return make

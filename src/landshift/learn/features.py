@@ -133,7 +133,9 @@ class Features:
             indices = self.indices
             for name in indices:
                 if name not in stored:
-                    _all_there(needed(name), stored, where=f"features.indices: {name}")
+                    _all_there(
+                        tuple(needed(name, stored).values()), stored, where=f"features.indices: {name}"
+                    )
         counts = {year: span.stop - span.start for year in years for span in [self.dates(cube, year)]}
         if not counts or min(counts.values()) < 1:
             empty = [year for year, count in counts.items() if count < 1]
@@ -238,7 +240,9 @@ class Features:
 
         stored = _stored(cube)
         computed = [name for name in self.indices or () if name not in stored]
-        wanted = {*self.layers, *(band for name in computed for band in needed(name))} & set(stored)
+        wanted = {*self.layers, *(band for name in computed for band in needed(name, stored).values())} & set(
+            stored
+        )
         arrays = _read(cube, sorted(wanted), span, window)
         for name in self.layers:
             yield arrays[name] if name in arrays else evaluate(name, arrays)

@@ -6,47 +6,54 @@ import functools
 import tomllib
 from collections.abc import Collection, Mapping
 from importlib import resources
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landshift.errors import ConfigError, did_you_mean
+from landshift.kernel.expression import compiled
 
 __all__ = ["computable", "evaluate", "needed"]
+
+_STANDS_IN: Final = {"nir": "nir08", "nir08": "nir"}
+"""A cube has the one or the other near infrared, by its sensors: where one is missing the other is taken."""
 
 
 @functools.cache
 def _formulas() -> dict[str, str]:
-    """Formula of every known index, by its name in lower case."""
-    file = resources.files("landshift._data") / "indices.toml"
-    if not file.is_file():
-        return {}
-    said = tomllib.loads(file.read_text(encoding="utf-8"))
-    return {str(one["name"]).lower(): str(one["formula"]) for one in said["index"]}
+    """Formula of every known index, by its name."""
+    text = (resources.files("landshift._data") / "indices.toml").read_text(encoding="utf-8")
+    return {str(one["name"]): str(one["formula"]) for one in tomllib.loads(text)["index"]}
 
 
 def _formula(name: str) -> str:
     known = _formulas()
-    if name.lower() not in known:
+    if name not in known:
         raise ConfigError("no such index", where="features.indices", got=name, hint=did_you_mean(name, known))
-    return known[name.lower()]
+    return known[name]
 
 
-def needed(name: str) -> tuple[str, ...]:
-    """Bands that an index is made of."""
-    from landshift.kernel.expression import names
+def needed(name: str, bands: Collection[str]) -> dict[str, str]:
+    """The layer that each band of an index's formula is read from, by the formula's name of it.
 
-    return tuple(sorted(names(_formula(name))))
+    >>> needed("ndvi", ["red", "nir08"])
+    {'nir': 'nir08', 'red': 'red'}
+    """
+    return {
+        band: _STANDS_IN[band] if band not in bands and _STANDS_IN.get(band) in bands else band
+        for band in compiled(_formula(name)).names
+    }
 
 
 def computable(name: str, bands: Collection[str]) -> bool:
-    """Whether an index is known and its bands are there."""
-    return name in _formulas() and set(needed(name)) <= set(bands)
+    """Whether an index's bands are there."""
+    return set(needed(name, bands).values()) <= set(bands)
 
 
-def evaluate(name: str, bands: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-    """An index of some bands, element by element; NaN where a band is missing or the formula undefined."""
-    from landshift.kernel.expression import evaluate as run
-
-    found: NDArray[np.float32] = run(_formula(name), bands)
+def evaluate(name: str, layers: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """An index of some layers, element by element; NaN where one is missing or the formula has no value."""
+    found: NDArray[np.float32] = compiled(_formula(name))(
+        {band: layers[layer] for band, layer in needed(name, layers).items()}
+    )
     return found

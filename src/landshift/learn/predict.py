@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,7 +206,7 @@ def forest_predictor(checkpoint: Checkpoint, threads: int | None) -> Predictor:
     path = checkpoint.folder / "model.onnx"
     if not path.is_file():
         raise ModelError("the model is missing", where=path, hint="train again")
-    runner: Any = session(path)
+    runner = session(path)
     workers = threads or os.cpu_count() or 1
 
     def run(features: NDArray[np.float32]) -> NDArray[np.float32]:

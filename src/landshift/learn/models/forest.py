@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +72,6 @@ class RandomForest:
         from sklearn.impute import SimpleImputer
         from sklearn.pipeline import make_pipeline
 
-        from landshift.learn.models.unet import plain_onnx
-
         forest = RandomForestClassifier(
             n_estimators=self.trees,
             max_depth=self.max_depth,
@@ -89,10 +87,11 @@ class RandomForest:
             options={RandomForestClassifier: {"zipmap": False}},
             target_opset={"": 18, "ai.onnx.ml": 3},
         )
-        return plain_onnx(model)
+        raw: bytes = model.SerializeToString(deterministic=True)
+        return raw
 
 
-def session(path: Path) -> object:
+def session(path: Path) -> Any:
     """An ONNX Runtime session that adds up in one fixed order, whatever the machine."""
     import onnxruntime
 

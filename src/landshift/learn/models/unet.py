@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from landshift.errors import ConfigError
 from landshift.step import step
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from landshift.learn.dataset import Normalisation
 
-__all__ = ["UNet", "plain_onnx", "save", "write_onnx"]
+__all__ = ["UNet", "save"]
 
 
 @step(kind="model", name="unet")
@@ -88,76 +88,20 @@ class UNet:
         return net
 
 
-def save(net: nn.Module, folder: Path, *, stride: int) -> None:
+def save(net: nn.Module, folder: Path, model: UNet) -> None:
     """Write a network's weights, and the network as ONNX.
 
     Args:
         net: The network.
         folder: The checkpoint's folder.
-        stride: Height and width of what it takes are multiples of it.
+        model: Its configuration.
     """
     from safetensors.torch import save as packed
 
+    from landshift.learn.models.unet_onnx import graph_of
     from landshift.plan import write_atomic
 
     weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
     write_atomic(folder / "model.safetensors", packed(weights))
-    write_onnx(net, folder / "model.onnx", stride=stride)
-
-
-def write_onnx(net: Any, path: Path, *, stride: int) -> None:
-    """Write a network as ONNX that takes any batch and any multiple of the stride, without traces of the machine.
-
-    Args:
-        net: The network.
-        path: The file; it appears whole or not at all.
-        stride: Height and width are multiples of it.
-    """
-    import contextlib
-    import io
-    import logging
-    import warnings
-
-    import torch
-
-    from landshift.plan import write_atomic
-
-    net = net.eval().cpu()
-    dim, side = torch.export.Dim, 4 * stride
-    shapes = {0: dim("batch"), 2: stride * dim("rows"), 3: stride * dim("cols")}
-    example = torch.zeros(2, net.mean.shape[0], side, 2 * side)
-    noisy = logging.getLogger("torch.onnx")
-    level = noisy.level
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # torch's own deprecations inside its exporter
-        noisy.setLevel(logging.ERROR)
-        try:
-            program = torch.onnx.export(
-                net,
-                (example,),
-                dynamo=True,
-                dynamic_shapes=(shapes,),
-                input_names=["features"],
-                output_names=["logits"],
-                external_data=False,
-                verbose=False,
-            )
-        finally:
-            noisy.setLevel(level)
-    model = program.model_proto if program is not None else None
-    write_atomic(path, plain_onnx(model))
-
-
-def plain_onnx(model: Any) -> bytes:
-    """An ONNX model's bytes without stack traces and other traces of where it was made."""
-    del model.metadata_props[:]
-    model.producer_version = ""
-    graph = model.graph
-    del graph.metadata_props[:]
-    for group in (graph.node, graph.input, graph.output, graph.value_info, graph.initializer):
-        for part in group:
-            del part.metadata_props[:]
-            if hasattr(part, "doc_string"):
-                part.doc_string = ""
-    raw: bytes = model.SerializeToString(deterministic=True)
-    return raw
+    arrays = {name: value.numpy() for name, value in weights.items()}
+    write_atomic(folder / "model.onnx", graph_of(arrays, levels=len(model.widths), stride=model.stride))

@@ -1,0 +1,149 @@
+"""Maps do not depend on how they are cut, and say where there is no data."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from landshift.cube.maps import map_geobox, read_classes, read_map
+from landshift.cube.store import open_cube
+from landshift.errors import ConfigError, LabelError, ModelError
+from landshift.kernel.confusion import accumulate
+from landshift.learn.checkpoint import Checkpoint
+from landshift.learn.evaluate import evaluate, write_accuracy
+from landshift.learn.predict import Tiler, predict, tile_for
+from landshift.learn.split import FOLDS, windows
+
+if TYPE_CHECKING:
+    from conftest import Land
+
+
+def classes_by_tiles(checkpoint: Checkpoint, land: Land, tile_px: int) -> np.ndarray:
+    tiler = Tiler(checkpoint, open_cube(land.cube), tile_px=tile_px)
+    out = np.zeros((2, *land.truth.shape[1:]), np.uint8)
+    for core in windows(tiler.shape, tile_px):
+        out[:, core[0], core[1]] = tiler(2021, core)
+    return out
+
+
+@pytest.mark.parametrize("tile_px", [512, 64, 40, 22])
+def test_the_cut_into_tiles_does_not_change_the_map(
+    unet: Checkpoint, forest: Checkpoint, land: Land, tile_px: int
+) -> None:
+    for checkpoint in (unet, forest):
+        whole = classes_by_tiles(checkpoint, land, 1024)
+        cut = classes_by_tiles(checkpoint, land, tile_px)
+        np.testing.assert_array_equal(cut[0], whole[0])
+        np.testing.assert_allclose(cut[1].astype(int), whole[1], atol=1)
+
+
+def test_a_map_is_one_pass_over_the_whole_raster(unet: Checkpoint, land: Land) -> None:
+    cube = open_cube(land.cube)
+    seen = unet.features.compute(cube, 2021, (slice(0, 150), slice(0, 203)))
+    padded = np.pad(seen, ((0, 0), (14, 14), (14, 15)), mode="reflect")
+    net = unet.predictor()
+    expected = net(padded)[:, 14:164, 14:217].argmax(axis=0)
+    known = np.isfinite(seen).all(axis=0)
+    found = classes_by_tiles(unet, land, 32)[0]
+    np.testing.assert_array_equal(found, np.where(known, np.array([1, 2, 4])[expected], 0))
+
+
+def test_a_map_is_right_where_there_is_data_and_empty_where_not(
+    forest: Checkpoint, land: Land, tmp_path: Path
+) -> None:
+    path = predict(forest.folder, cube=land.cube, year=2021, out=tmp_path)
+    assert path == tmp_path / "maps" / "2021.tif"
+    assert map_geobox(path) == land.geobox
+    assert read_classes(path) == land.classes
+    found, percent = read_map(path), read_map(path, band=2)
+    assert (found[:20, :20] == 0).all()
+    assert (percent[found == 0] == 0).all()
+    there = np.ones_like(found, dtype=bool)
+    there[:20, :20] = False
+    assert (found[there] == land.truth[1][there]).mean() > 0.95
+    assert percent[there].min() > 33
+    assert percent.max() <= 100
+    assert [one.name for one in path.parent.iterdir() if "partial" in one.name] == []
+
+
+def test_the_same_map_has_the_same_bytes(unet: Checkpoint, land: Land, tmp_path: Path) -> None:
+    one, two = (predict(unet.folder, cube=land.cube, year=2020, out=tmp_path / f"{i}.tif") for i in (1, 2))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_the_memory_limit_decides_how_large_a_tile_is(unet: Checkpoint, land: Land) -> None:
+    cube = open_cube(land.cube)
+    sizes = [tile_for(unet, cube, 2021, memory) for memory in (2**30, 2**25, 2**24)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < sizes[0]
+    with pytest.raises(ConfigError, match="too little memory"):
+        tile_for(unet, cube, 2021, 2**16)
+
+
+def test_a_model_refuses_what_it_has_not_learned(unet: Checkpoint, land: Land, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no dates"):
+        predict(unet.folder, cube=land.cube, year=1999, out=tmp_path)
+    coarse = tmp_path / "coarse"
+    shutil.copytree(unet.folder, coarse)
+    item = (coarse / "model.json").read_text(encoding="utf-8")
+    (coarse / "model.json").write_text(
+        item.replace('"resolution_m": 10.0', '"resolution_m": 30.0'), encoding="utf-8"
+    )
+    with pytest.raises(ModelError, match="another pixel size"):
+        predict(coarse, cube=land.cube, year=2021, out=tmp_path)
+    (coarse / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="weights are missing"):
+        replace(unet, folder=coarse).predictor()
+    with pytest.raises(ConfigError, match="multiple of the model's stride"):
+        Tiler(unet, open_cube(land.cube), tile_px=33)
+
+
+def test_the_score_is_one_matrix_over_the_test_ground(forest: Checkpoint, land: Land, tmp_path: Path) -> None:
+    from landshift.cube.labels import read_labels
+
+    found = evaluate(forest.folder, cube=land.cube, labels=land.labels)
+    test = read_map(forest.folder / "folds.tif") == FOLDS["test"]
+    labels = read_labels(land.labels).to_numpy()
+    expected = np.zeros((3, 3), np.int64)
+    for i, year in enumerate((2020, 2021)):
+        mapped = read_map(predict(forest.folder, cube=land.cube, year=year, out=tmp_path / f"{year}.tif"))
+        expected += accumulate(mapped, np.where(test, labels[i], 0), values=(1, 2, 4))
+    np.testing.assert_array_equal(found.matrix, expected)
+    assert found.scores.mean_iou > 0.9
+    assert found.baseline.mean_iou < 0.3
+    assert found.baseline.producers[found.majority] == 1
+
+
+def test_the_tables_of_accuracy_hold_models_and_baseline(
+    unet: Checkpoint, forest: Checkpoint, land: Land, tmp_path: Path
+) -> None:
+    from landshift.cube.tables import read_table
+
+    board = write_accuracy({"unet": unet, "forest": forest}, cube=land.cube, labels=land.labels, out=tmp_path)
+    assert list(board) == ["unet", "forest", "majority class"]
+    accuracy = read_table(tmp_path / "tables" / "accuracy.parquet").frame
+    assert accuracy["model"].value_counts().to_dict() == {"unet": 4, "forest": 4, "majority class": 4}
+    overall = accuracy[accuracy["class"] == "all"]
+    miou = dict(zip(overall["model"], overall["iou"], strict=True))
+    assert miou == pytest.approx({name: scores["miou"] for name, scores in board.items()})
+    assert miou["unet"] > miou["majority class"]
+    assert (tmp_path / "tables" / "accuracy.xlsx").is_file()
+    confusion = read_table(tmp_path / "tables" / "confusion.parquet").frame
+    assert confusion.groupby("model")["pixels"].sum().nunique() == 1
+    history = read_table(tmp_path / "tables" / "history.parquet").frame
+    assert history.groupby("split")["epoch"].max().to_dict() == {"train": 4, "val": 4}
+
+
+def test_a_fold_without_labels_cannot_be_scored(forest: Checkpoint, land: Land, tmp_path: Path) -> None:
+    from landshift.cube.maps import write_map
+
+    bare = tmp_path / "bare"
+    shutil.copytree(forest.folder, bare)
+    write_map(bare / "folds.tif", land.geobox, np.ones(land.truth.shape[1:], np.uint8), classes=land.classes)
+    with pytest.raises(LabelError, match="no labelled pixel on test ground"):
+        evaluate(bare, cube=land.cube, labels=land.labels)
