@@ -100,3 +100,12 @@ def test_an_interpolation_that_does_not_help_is_not_praised() -> None:
     with drawing():
         headline = drawn(figures_quality.draw_holdout(frame))
     assert headline == "Interpolation comes no closer to hidden looks than the nearest look"
+
+
+def test_the_font_comes_with_the_package() -> None:
+    from matplotlib import font_manager
+
+    with drawing():
+        for weight in ("normal", "bold"):
+            found = font_manager.findfont(font_manager.FontProperties(family="Inter", weight=weight))
+            assert "landshift" in found

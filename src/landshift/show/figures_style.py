@@ -1,16 +1,18 @@
 """One look for all figures: a canvas with a headline, quiet axes, colours that everyone can tell apart.
 
-A figure is drawn on matplotlib's own Agg canvas with its own bundled font, from matplotlib's defaults and
-never from the user's settings, and saved without clock or version: the same table gives the same bytes.
+A figure is drawn on matplotlib's own Agg canvas with a font that comes with the package, from matplotlib's
+defaults and never from the user's settings, and saved without clock or version: the same table gives the same bytes.
 Its headline says what the figure shows in words, so that a colour is never the only carrier of a meaning.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,7 +68,7 @@ _SETTINGS: Final[dict[Any, Any]] = {
     "axes.titleweight": "bold",
     "axes.unicode_minus": True,
     "figure.facecolor": "white",
-    "font.family": ["DejaVu Sans"],
+    "font.family": ["Inter", "DejaVu Sans"],
     "font.size": 8.5,
     "grid.color": GRID,
     "grid.linewidth": 0.7,
@@ -89,10 +91,20 @@ def drawing() -> Iterator[None]:
     """Draw with this look and none of the user's settings, and put theirs back afterwards."""
     import matplotlib as mpl
 
+    _add_fonts()
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
         yield
+
+
+@functools.cache
+def _add_fonts() -> None:
+    """Make the package's fonts known to matplotlib, once in a process."""
+    from matplotlib import font_manager
+
+    for path in sorted(Path(str(files("landshift") / "_data" / "report" / "fonts")).glob("*.ttf")):
+        font_manager.fontManager.addfont(path)
 
 
 def canvas(height_in: float, *, title: str, subtitle: str = "") -> tuple[Figure, SubFigure]:
@@ -110,7 +122,7 @@ def canvas(height_in: float, *, title: str, subtitle: str = "") -> tuple[Figure,
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    headline, below = textwrap.wrap(title, 84), textwrap.wrap(subtitle, 118)
+    headline, below = textwrap.wrap(title, 88), textwrap.wrap(subtitle, 128)
     lines = [(line, 11.5, "bold", INK, 0.21) for line in headline] + [
         (line, 8.5, "normal", MUTED, 0.17) for line in below
     ]
