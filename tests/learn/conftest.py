@@ -64,7 +64,8 @@ def _landscape(seed: int) -> NDArray[np.uint8]:
     """Patches of three classes a few pixels wide."""
     rng = np.random.default_rng(seed)
     fields = np.stack([gaussian_filter(rng.normal(size=SHAPE), 4) for _ in range(3)])
-    return np.array([1, 2, 4], np.uint8)[fields.argmax(axis=0)]
+    cover: NDArray[np.uint8] = np.array([1, 2, 4], np.uint8)[fields.argmax(axis=0)]
+    return cover
 
 
 def _write(path: Path, geobox: GeoBox, data: xr.Dataset, **layout: Any) -> None:

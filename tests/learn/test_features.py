@@ -17,7 +17,7 @@ from landshift.learn.statistics import STATISTICS, summarise
 
 
 def cube(
-    values: NDArray[np.float32], times: list[str], bands: tuple[str, ...] = ("red", "nir")
+    values: NDArray[np.floating], times: list[str], bands: tuple[str, ...] = ("red", "nir")
 ) -> xr.Dataset:
     stamps = np.array(times, "datetime64[ns]")
     return xr.Dataset(

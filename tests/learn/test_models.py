@@ -13,7 +13,6 @@ from torch import nn
 
 from landshift.errors import ConfigError
 from landshift.learn.dataset import Normalisation
-from landshift.learn.models import unet_mini
 from landshift.learn.models.forest import RandomForest, session
 from landshift.learn.models.unet import UNet, save
 
@@ -28,9 +27,8 @@ def test_a_tile_depends_on_nothing_beyond_its_halo(
     widths: tuple[int, ...], reach: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = UNet(widths=widths)
-    monkeypatch.setattr(
-        unet_mini.fn, "max_pool2d", torch.nn.functional.avg_pool2d
-    )  # every pixel gets a gradient
+    averaged = torch.nn.functional.avg_pool2d  # so that every pixel gets a gradient
+    monkeypatch.setattr(torch.nn.functional, "max_pool2d", averaged)
     net = model.network(1, 2).eval().double()
     for weight in net.parameters():
         weight.data = torch.rand_like(weight) + 0.1

@@ -20,7 +20,7 @@ from landshift.learn.predict import Tiler, predict, tile_for
 from landshift.learn.split import FOLDS, windows
 
 if TYPE_CHECKING:
-    from conftest import Land
+    from learn.conftest import Land
 
 
 def classes_by_tiles(checkpoint: Checkpoint, land: Land, tile_px: int) -> np.ndarray:

@@ -26,6 +26,11 @@ def whole(folds: Folds) -> NDArray[np.uint8]:
     return folds.window(slice(0, folds.shape[0]), slice(0, folds.shape[1]))
 
 
+def apart(one: NDArray[np.intp], other: NDArray[np.intp]) -> float:
+    """Least distance between two sets of pixels, between centres, in pixels."""
+    return float(np.min(cKDTree(other).query(one)[0]))
+
+
 def places(codes: NDArray[np.uint8], fold: str) -> NDArray[np.intp]:
     return np.argwhere(codes == FOLDS[fold])
 
@@ -47,8 +52,7 @@ def test_folds_are_apart_by_the_buffer(seed: int, buffer_m: float, block_m: floa
     for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
         assert len(places(codes, one))
         assert len(places(codes, other))
-        nearest, _ = cKDTree(places(codes, other)).query(places(codes, one))
-        assert nearest.min() * 10 >= max(buffer_m, 10)
+        assert apart(places(codes, one), places(codes, other)) * 10 >= max(buffer_m, 10)
 
 
 def test_a_window_of_the_folds_is_that_of_the_whole(labelled: Labelled) -> None:
@@ -131,11 +135,11 @@ def test_groups_of_polygons_go_to_one_fold_whole(labelled: Labelled, tmp_path: P
     for group in range(1, 19):
         assert len(np.unique(codes[numbers == group])) == 1
     assert (codes[numbers == 0] == 0).all()
-    apart = split.__class__(groups=split.groups, group_field="farm", buffer_m=35)(
+    kept_apart = split.__class__(groups=split.groups, group_field="farm", buffer_m=35)(
         labels, geobox, values=(1, 2, 3), patch_px=1
     )
-    train, test = (places(whole(apart), fold) for fold in ("train", "test"))
-    assert cKDTree(test).query(train)[0].min() * 10 >= 35
+    train, test = (places(whole(kept_apart), fold) for fold in ("train", "test"))
+    assert apart(train, test) * 10 >= 35
 
 
 def test_what_cannot_be_split_is_refused(labelled: Labelled, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from landshift.cube.store import open_cube
 from landshift.errors import ConfigError, GridError, LabelError, ModelError
 from landshift.learn import train as module
 from landshift.learn.checkpoint import Checkpoint, load
-from landshift.learn.dataset import IGNORE, extract, years_in_common
+from landshift.learn.dataset import IGNORE, extract, same_grid, years_in_common
 from landshift.learn.features import Features
 from landshift.learn.models.forest import RandomForest
 from landshift.learn.models.unet import UNet
@@ -27,7 +27,7 @@ from landshift.learn.patches import Patches
 from landshift.learn.split import FOLDS
 
 if TYPE_CHECKING:
-    from conftest import Land
+    from learn.conftest import Land
 
 
 SCORES = [0.0, 0.3, 0.0, 0.4, 0.0, 0.5, 0.0, 0.5, 0.0, 0.4]
@@ -208,7 +208,7 @@ def test_what_cannot_be_learned_is_refused(land: Land, tmp_path: Path) -> None:
         )
     shifted = truth.assign_coords(x=truth["x"] + 10)
     with pytest.raises(GridError, match="not on one grid"):
-        module.same_grid(land.geobox, shifted)
+        same_grid(land.geobox, shifted)
     with pytest.raises(ModelError, match="no model here"):
         load(tmp_path)
     (tmp_path / "model.json").write_text('{"properties": {}}', encoding="utf-8")
