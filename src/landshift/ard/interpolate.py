@@ -57,7 +57,9 @@ class Interpolate:
     """How values between two clear looks are found."""
     min_clear: Annotated[int, Field(ge=1)] = 3
     """Pixels with fewer clear looks in the whole series stay missing."""
-    max_gap: Annotated[Duration, BeforeValidator(lambda given: "any" if given is None else given)] = "90D"
+    max_gap: Annotated[Duration | None, BeforeValidator(lambda given: "any" if given is None else given)] = (
+        "90D"
+    )
     """Longest gap between two clear looks that a line may cross; ``"any"`` (or None) sets no limit."""
     extrapolate: Literal["ends", "gaps", "never"] = "ends"
     """Where no line can be drawn, the nearest clear look is held for half of ``max_gap``: before the first and
@@ -66,7 +68,7 @@ class Interpolate:
     def __post_init__(self) -> None:
         if days(self.every) <= 0:
             raise ConfigError("interpolate.every must be longer than nothing", got=self.every)
-        if self.max_gap != "any" and days(self.max_gap) <= 0:
+        if self._limit <= 0:
             raise ConfigError("interpolate.max_gap must be longer than nothing", got=self.max_gap)
         Time(start=self.start, end=self.end)
 
@@ -113,11 +115,16 @@ class Interpolate:
         """
         return self._onto(cube, times=self.times(times_of(cube)))
 
+    @property
+    def _limit(self) -> float:
+        """Longest gap in days."""
+        return np.inf if self.max_gap is None or self.max_gap == "any" else days(self.max_gap)
+
     def _onto(self, cube: xr.Dataset, *, times: NDArray[np.datetime64]) -> xr.Dataset:
         variables = cube_variables(cube)
         looks = times_of(cube)
-        limit = np.inf if self.max_gap == "any" else days(self.max_gap)
-        reach = {"ends": (limit / 2, -1.0), "gaps": (limit / 2, limit / 2), "never": (-1.0, -1.0)}
+        limit = self._limit
+        reach = {"ends": (limit / 2, 0.0), "gaps": (limit / 2, limit / 2), "never": (0.0, 0.0)}
         made: Arrays = {}
         first: Arrays = {}
         for name in variables:
@@ -151,7 +158,7 @@ def lines(
     times: NDArray[np.datetime64],
     min_clear: int = 1,
     max_gap: float = np.inf,
-    reach: tuple[float, float] = (np.inf, -1.0),
+    reach: tuple[float, float] = (np.inf, 0.0),
 ) -> tuple[NDArray[np.float32], NDArray[np.int16], NDArray[np.uint16]]:
     """Interpolate the series of every pixel linearly between its clear looks.
 

@@ -86,9 +86,10 @@ class Mask:
         Args:
             geobox: The grid, or a block of it.
         """
-        height, width = pixel_m(geobox)
         metres = self.halo_m["quality"]
-        return math.ceil(metres / height), math.ceil(metres / float(width.min()))
+        down = math.ceil(metres / pixel_m(geobox)[0])
+        _, width = pixel_m(geobox.pad(0, down))  # in degrees, rows nearer to a pole are narrower
+        return down, math.ceil(metres / float(width.min()))
 
     def __call__(self, cube: xr.Dataset) -> xr.Dataset:
         """Grow and hide.
