@@ -29,6 +29,8 @@ class Engine:
 
     executor: Literal["threads", "processes", "serial"] = "threads"
     """Who computes the blocks."""
+    cluster: str | None = None
+    """Address of a Dask scheduler, ``tcp://...``, whose workers do the blocks instead."""
     workers: int | None = None
     """Blocks in flight at once; by default the number of cores."""
     memory: str = "60%"

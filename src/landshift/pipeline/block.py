@@ -12,7 +12,7 @@ import numpy as np
 from landshift.pipeline.holdout import Holdout
 from landshift.plan import Block, Journal, tiles_of
 from landshift.scene import Pass
-from landshift.sensor import QUALITY
+from landshift.sensor import BAND_DIM, QUALITY
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -201,7 +201,7 @@ def _merge(cubes: list[xr.Dataset], job: Job) -> xr.Dataset:
     """Dates of all sources on one axis, with the bands that all have."""
     import xarray as xr
 
-    dim = {"reflectance": "band", "backscatter": "pol", "index": "index"}[job.variable]
+    dim = BAND_DIM[job.variable]
     cut = [
         cube if tuple(cube[dim].values) == job.bands else cube.sel({dim: list(job.bands)}) for cube in cubes
     ]

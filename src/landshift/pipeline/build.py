@@ -29,6 +29,7 @@ from landshift.plan import (
     ProcessExecutor,
     SerialExecutor,
     ThreadExecutor,
+    cores,
     plan_blocks,
 )
 from landshift.scene import Pass
@@ -135,7 +136,7 @@ class Build:
             sources=names,
             bands=_shared_bands([context.survey.bands[name] for name in names], product.name),
             variable=_variable(groups),
-            indices=product.indices,
+            indices=tuple(name.lower() for name in product.indices),
             store=store,
         )
         create(
@@ -198,10 +199,12 @@ class Build:
 
 def executor_of(context: Context) -> Executor:
     """The executor a recipe asks for."""
-    import os
-
     engine = context.recipe.engine
-    workers = engine.workers or len(os.sched_getaffinity(0))
+    if engine.cluster is not None:
+        from landshift.cluster import DaskExecutor
+
+        return DaskExecutor(address=engine.cluster)
+    workers = engine.workers or cores()
     if engine.executor == "serial":
         return SerialExecutor()
     return (

@@ -69,7 +69,7 @@ def run(
     begin = time.perf_counter()
     with output.lock(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataQualityWarning)
-        found = survey(made, out=folder, crop_m=try_m)
+        found = survey(made, out=folder, crop_m=try_m, progress=heard.progress)
         output.prepare(found.place)
         context = stages.Context(recipe=made, out=output, survey=found, watch=heard)
         results = _do(context, until)

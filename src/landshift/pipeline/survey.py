@@ -6,7 +6,7 @@ It is cheap and reads no pixels. Its result, with the recipe's steps, decides ev
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from odc.geo.geom import Geometry
 
 __all__ = ["Survey", "survey"]
+
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,20 +76,23 @@ class Survey:
         return dict(sorted(Counter(scene.reason for scene in self.skipped).items()))
 
 
-def survey(recipe: Recipe, *, out: Path, crop_m: float | None = None) -> Survey:
+def survey(
+    recipe: Recipe, *, out: Path, crop_m: float | None = None, progress: Progress | None = None
+) -> Survey:
     """Find the scenes of a recipe and make its grid.
 
     Args:
         recipe: The recipe.
         out: Output folder, where a simulated source writes its scenes.
         crop_m: Side of a window around the centre to which the place is cut, in metres, for a trial.
+        progress: Told how far the simulator is.
 
     Raises:
         NoScenesError: Nothing fits; the message counts the reasons.
         SceneError: A scene is unusable and the recipe does not skip such scenes.
     """
     outline = recipe.place.outline(recipe.base)
-    found = {source.name: _search(source, recipe, outline, out) for source in recipe.sources}
+    found = {source.name: _search(source, recipe, outline, (out, progress)) for source in recipe.sources}
     skipped = [entry for _, left in found.values() for entry in left]
     items = {name: used for name, (used, _) in found.items()}
     if not any(items.values()):
@@ -121,13 +126,13 @@ def survey(recipe: Recipe, *, out: Path, crop_m: float | None = None) -> Survey:
 
 
 def _search(
-    source: Source, recipe: Recipe, outline: Geometry | None, out: Path
+    source: Source, recipe: Recipe, outline: Geometry | None, simulated: tuple[Path, Progress | None]
 ) -> tuple[list[pystac.Item], list[Skipped]]:
     """Items of one source, and what it left out itself."""
     from landshift.acquire.source import search
 
     begin, end = recipe.time.span
-    origin = _simulated(source.origin, recipe, out) if source.simulated else source.origin
+    origin = _simulated(source.origin, recipe, *simulated) if source.simulated else source.origin
     query = Query(
         outline=outline,
         start=begin,
@@ -142,7 +147,7 @@ def _search(
     return list(result.items), [replace(left, source=source.name) for left in result.skipped]
 
 
-def _simulated(origin: Any, recipe: Recipe, out: Path) -> Any:
+def _simulated(origin: Any, recipe: Recipe, out: Path, progress: Progress | None) -> Any:
     """Write the simulated scenes, once, and give the catalogue to read them from."""
     from landshift.acquire.simulate import write_scenes
     from landshift.acquire.stac import Stac
@@ -150,7 +155,7 @@ def _simulated(origin: Any, recipe: Recipe, out: Path) -> Any:
     folder = out / ".landshift" / "simulated"
     begin, end = recipe.time.span
     timed = replace(origin, start=begin.date(), end=end.date())
-    catalogue = write_scenes(timed, grid_of(recipe.place, base=recipe.base), folder)
+    catalogue = write_scenes(timed, grid_of(recipe.place, base=recipe.base), folder, progress=progress)
     return Stac(url=str(catalogue))
 
 

@@ -1,0 +1,37 @@
+"""A Dask cluster does every block, a missing one is told."""
+
+from __future__ import annotations
+
+import pytest
+from odc.geo.geobox import GeoBox
+
+from landshift.cluster import DaskExecutor
+from landshift.errors import NetworkError
+from landshift.plan import Block, plan_blocks
+
+distributed = pytest.importorskip("distributed")
+
+
+def area(block: Block) -> int:
+    return block.shape[0] * block.shape[1]
+
+
+def test_a_cluster_does_every_block() -> None:
+    grid = GeoBox.from_bbox((0, 0, 900, 700), "EPSG:3035", resolution=10)
+    blocks = plan_blocks(grid, block_px=20).blocks
+    with distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=2,
+        processes=False,
+        dashboard_address=None,
+        host="127.0.0.1",
+        protocol="tcp",
+    ) as cluster:
+        executor = DaskExecutor(address=cluster.scheduler_address)
+        assert executor.workers == 2
+        assert dict(executor.run(area, blocks)) == {block: area(block) for block in blocks}
+
+
+def test_a_cluster_that_is_not_there_is_told() -> None:
+    with pytest.raises(NetworkError, match="does not answer"):
+        DaskExecutor(address="tcp://127.0.0.1:9", timeout_s=0.5).workers  # noqa: B018 - asking is the test
