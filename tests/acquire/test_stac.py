@@ -259,3 +259,19 @@ def test_a_table_of_the_recipe_becomes_a_source() -> None:
         origin_of({"from": "folder", "path": "p", "patern": "x"}, where="source.s2")
     with pytest.raises(ConfigError, match="one of them"):
         origin_of({"from": "stac"}, where="s")
+
+
+def test_local_items_that_do_not_say_where_they_lie_ask_their_files(tmp_path: Path) -> None:
+    root = static(tmp_path)
+    for name in "ab":
+        for band in ("B04", "B08", "SCL"):
+            write(tmp_path / "c" / name / name / f"{band}.tif", Tiff(nodata=-32768, dtype="int16"))
+    found = search(Stac(url=str(root)), Query())
+    fields = found.items[0].assets["red"].extra_fields
+    assert (fields["proj:code"], fields["proj:shape"]) == ("EPSG:32633", [32, 32])
+    assert scene_from_item(found.items[0], source="s").bands["red"].nodata == -32768
+    (tmp_path / "c" / "b" / "b" / "B08.tif").write_bytes(b"broken")
+    with pytest.raises(SceneError, match="corrupt"):
+        search(Stac(url=str(root)), Query())
+    left = search(Stac(url=str(root)), Query(on_error="skip"))
+    assert [(scene.id, scene.reason) for scene in left.skipped] == [("b", "corrupt or not a raster")]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from landshift.acquire.raster import RasterFacts, projection, same_crs
+from landshift.acquire.raster import RasterFacts, look, projection, same_crs
 
 if TYPE_CHECKING:
     import pystac
 
-__all__ = ["EXTENSIONS", "Group", "Layer", "asset", "finish", "footprint", "make_item"]
+__all__ = ["EXTENSIONS", "Group", "Layer", "asset", "finish", "footprint", "ground", "make_item"]
 
 EXTENSIONS: Final = (
     "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
@@ -108,6 +110,31 @@ def finish(item: pystac.Item, layers: Sequence[Layer]) -> pystac.Item:
     for layer in layers:
         item.add_asset(layer.key, asset(layer))
     item.stac_extensions = sorted({*item.stac_extensions, *EXTENSIONS})
+    return item
+
+
+def ground(item: pystac.Item, files: Mapping[str, Path]) -> pystac.Item:
+    """Let an item's files say where they lie and what their nodata is, over what the item says.
+
+    Args:
+        item: The item; it is changed.
+        files: Local files by the name of their asset.
+
+    Raises:
+        SceneError: A file cannot be used, or they are in different CRS.
+    """
+    headers = {file: look(file) for file in dict.fromkeys(files.values())}
+    same_crs(list(headers.values()), item=item.id)
+    for name in [name for name in item.properties if name.startswith("proj:")]:
+        del item.properties[name]
+    for key, file in files.items():
+        facts, fields = headers[file], item.assets[key].extra_fields
+        fields.update(projection(facts))
+        if facts.nodata is not None and not {"raster:bands", "bands"} & set(fields):
+            nodata = "nan" if math.isnan(facts.nodata) else facts.nodata
+            fields["raster:bands"] = [{"nodata": nodata}] * facts.count
+    kept = {extension for extension in item.stac_extensions if "/projection/" not in extension}
+    item.stac_extensions = sorted(kept | {*EXTENSIONS})
     return item
 
 

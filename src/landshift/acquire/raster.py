@@ -6,6 +6,7 @@ off while it was copied.
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -129,8 +130,7 @@ def same_crs(files: Sequence[RasterFacts], *, item: str) -> None:
     Raises:
         SceneError: They are.
     """
-    first = files[0]
-    for other in files[1:]:
+    for first, other in itertools.pairwise(files):
         if other.crs != first.crs:
             raise SceneError(
                 "its bands are in different CRS",

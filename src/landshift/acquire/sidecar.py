@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from landshift.acquire.making import EXTENSIONS, Group
-from landshift.acquire.raster import RasterFacts, look, projection, same_crs
+from landshift.acquire.making import Group, ground
 
 if TYPE_CHECKING:
     import pystac
@@ -89,26 +87,12 @@ def _items(path: Path, said: Mapping[str, Any], local: Mapping[str, Path]) -> li
     import pystac
 
     item = pystac.Item.from_dict(json.loads(json.dumps(said)))
-    headers: dict[Path, RasterFacts] = {}
     for key in list(item.assets):
-        if key not in local:
+        if key in local:
+            item.assets[key].href = local[key].as_posix()
+        else:
             del item.assets[key]
-            continue
-        file = local[key]
-        facts = headers.setdefault(file, look(file) if file not in headers else headers[file])
-        item.assets[key].href = file.as_posix()
-        fields = item.assets[key].extra_fields
-        fields.update(projection(facts))
-        if facts.nodata is not None and not {"raster:bands", "bands"} & set(fields):
-            fields["raster:bands"] = [
-                {"nodata": "nan" if math.isnan(facts.nodata) else facts.nodata}
-            ] * facts.count
-    same_crs(list(headers.values()), item=item.id)
-    for name in [name for name in item.properties if name.startswith("proj:")]:
-        del item.properties[name]
+    ground(item, local)
     item.links = []
-    item.stac_extensions = sorted(
-        {ext for ext in item.stac_extensions if "/projection/" not in ext} | {*EXTENSIONS}
-    )
     item.set_self_href(path.as_posix())
     return [item]

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from landshift.acquire.catalogue import AccessWarning, Catalogue, catalogue
-from landshift.acquire.query import Query, SearchResult
+from landshift.acquire.making import ground
+from landshift.acquire.query import Query, SearchResult, Skipped
 from landshift.acquire.static import Walk, is_remote, take, walk
 from landshift.acquire.web import explain_failure, read_json, session
-from landshift.errors import ConfigError
+from landshift.errors import ConfigError, SceneError
 from landshift.step import step
 
 if TYPE_CHECKING:
+    import pystac
     from pystac_client.stac_api_io import StacApiIO
 
 __all__ = ["Stac"]
@@ -65,7 +67,12 @@ class Stac:
         if _is_api(root):
             return self._ask(address, query, io)
         walked = walk(address, root, lambda at: read_json(at, io), skip=query.on_error == "skip")
-        return SearchResult(items=self._of_collection(walked.items), skipped=tuple(walked.skipped))
+        items = [
+            item
+            for item in self._of_collection(walked.items)
+            if query.refuse(item) or _locate(item, walked, query)
+        ]
+        return SearchResult(items=tuple(items), skipped=tuple(walked.skipped))
 
     def facts(self) -> Catalogue | None:
         """What is known of the named catalogue."""
@@ -114,6 +121,27 @@ class Stac:
             note = note or "the bucket is requester-pays: set AWS keys and AWS_REQUEST_PAYER=requester"
             warnings.warn(f"{wanted}: {note}", AccessWarning, stacklevel=3)
         return SearchResult(items=tuple(found.items), skipped=tuple(found.skipped))
+
+
+def _locate(item: pystac.Item, walked: Walk, query: Query) -> bool:
+    """Give a local item that does not say where its pixels lie what its files say; False if they are unusable."""
+    unplaced = {
+        key: Path(asset.href)
+        for key, asset in item.assets.items()
+        if "://" not in asset.href
+        and asset.href.lower().endswith((".tif", ".tiff"))
+        and Path(asset.href).exists()
+        and not {*asset.extra_fields, *item.properties} >= {"proj:shape", "proj:transform"}
+    }
+    try:
+        if unplaced:
+            ground(item, unplaced)
+    except SceneError as error:
+        if query.on_error == "raise":
+            raise
+        walked.skipped.append(Skipped(id=item.id, reason=error.message, item=item))
+        return False
+    return True
 
 
 def _is_api(root: Any) -> bool:
