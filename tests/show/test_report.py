@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -141,3 +142,30 @@ def test_tables_alone_are_enough(out: Path, tmp_path: Path) -> None:
         (tmp_path / "tables" / path.name).write_bytes(path.read_bytes())
     page = write_report(tmp_path).read_text(encoding="utf-8")
     assert re.findall(r'<h2 id="(\w+)">', page) == ["maps", "warnings", "reproduce", "tables"]
+
+
+@pytest.mark.browser
+def test_the_page_opens_in_a_browser_wide_and_narrow_light_and_dark(out: Path, page: str) -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    assert page
+    asked: list[str] = []
+    said: list[str] = []
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for width in (1280, 390):
+            tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme="light")
+            tab.on("request", lambda request: asked.append(request.url))
+            tab.on("console", lambda message: said.append(message.text))
+            tab.goto((out / "report.html").as_uri())
+            assert tab.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            light = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+            tab.locator("#theme-dark").check(force=True)
+            assert tab.evaluate("getComputedStyle(document.body).backgroundColor") != light
+        browser.close()
+    assert all(url.startswith(("file:", "data:")) for url in asked)
+    assert said == []

@@ -100,9 +100,9 @@ class Change:
 
 def transitions(
     maps: Mapping[int, Path],
-    out: Path,
+    out: str | Path,
     *,
-    change: Change,
+    change: Change | None = None,
     within: Geometry | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
@@ -117,7 +117,8 @@ def transitions(
     Args:
         maps: The map of each year: band 1 holds classes, 0 is nodata.
         out: The folder of the layers, ``out/change``.
-        change: Pairs, classes and minimum mapping unit.
+        change: Pairs, classes and minimum mapping unit; by default each year with the next, the first with
+            the last, and every class.
         within: Count only pixels with their centre in this geometry; layers are written whole.
         progress: Called with pairs done, pairs in all and what is being done.
 
@@ -129,18 +130,18 @@ def transitions(
         ConfigError: There are fewer than two maps, or ``change.classes`` names an unknown class.
         GridError: The maps lie on different grids.
     """
-    series = MapSeries.of(maps)
-    wanted = _wanted(series, change)
-    pairs = year_pairs(series.years, change.pairs)
-    out.mkdir(parents=True, exist_ok=True)
+    series, spec, folder = MapSeries.of(maps), change or Change(), Path(out)
+    wanted = _wanted(series, spec)
+    pairs = year_pairs(series.years, spec.pairs)
+    folder.mkdir(parents=True, exist_ok=True)
     tables = []
     for done, pair in enumerate(pairs):
         if progress is not None:
             progress(done, len(pairs) + 1, f"change {pair[0]}-{pair[1]}")
-        tables.append(_count_pair(series, pair, change=change, layers=(out, wanted), within=within))
+        tables.append(_count_pair(series, pair, change=spec, layers=(folder, wanted), within=within))
     if progress is not None:
         progress(len(pairs), len(pairs) + 1, "year of change")
-    write_first_years(series, wanted, out)
+    write_first_years(series, wanted, folder)
     return pd.concat(tables, ignore_index=True)
 
 

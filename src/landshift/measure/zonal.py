@@ -101,7 +101,7 @@ class Zonal:
 
 def zonal(
     maps: Mapping[int, Path],
-    zones: Path,
+    zones: str | Path,
     *,
     id: str | None = None,  # noqa: A002 - the recipe's word
     layer: str | None = None,
