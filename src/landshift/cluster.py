@@ -33,7 +33,7 @@ class DaskExecutor:
         """Threads of the whole cluster."""
         client = self._client()
         try:
-            return max(1, sum(client.nthreads().values()))
+            return max(1, int(sum(client.nthreads().values())))
         finally:
             client.close()
 

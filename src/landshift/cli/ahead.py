@@ -97,11 +97,14 @@ def simulate(
     facts(work(out, bbox=box, size_px=size, years=years, seed=seed, watch=Terminal()), as_json=False)
 
 
-def schema() -> None:
-    """Print the JSON schema of recipes, for editors.
+def schema(
+    *, markdown: Annotated[bool, typer.Option("--markdown", help="The reference for people instead.")] = False
+) -> None:
+    """Print the JSON schema of recipes, for editors; or their reference, for people.
 
     Example: landshift schema > recipe.schema.json
     """
+    from landshift.config import reference
     from landshift.config import schema as work
 
-    typer.echo(jsonlib.dumps(work(), indent=2))
+    typer.echo(reference() if markdown else jsonlib.dumps(work(), indent=2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from landshift.config.parse import model_of, schema
 from landshift.config.recipe import Recipe
+from landshift.config.reference import reference
 from landshift.config.tables import Cache, Engine, Product, Report, Source, Train, bytes_of
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "Train",
     "bytes_of",
     "model_of",
+    "reference",
     "schema",
 ]

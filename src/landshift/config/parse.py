@@ -53,9 +53,9 @@ SINGLE: Final = {
 
 def schema() -> dict[str, Any]:
     """JSON schema of a recipe, for editors that complete and check TOML."""
-    properties = {name: json_schema(_class(name)) for name in SINGLE}
+    properties = {name: json_schema(class_of(name)) for name in SINGLE}
     for name, kind, key in (("source", "source", "from"), ("product", "product", "kind")):
-        choices = _steps(kind)
+        choices = steps_of(kind)
         properties[name] = {
             "type": "array",
             "items": {
@@ -80,13 +80,14 @@ def model_of(name: str, settings: Mapping[str, Any]) -> Any:
     Raises:
         ConfigError: There is no such model, or a setting does not fit.
     """
-    known = _steps("model")
+    known = steps_of("model")
     if name not in known:
         raise ConfigError(f"there is no model {name!r}", where="[train]", hint=did_you_mean(name, known))
     return from_table(known[name], settings, where=f"train.{name}")
 
 
-def _class(name: str) -> type:
+def class_of(name: str) -> type:
+    """The step of a table that stands once."""
     module, cls = SINGLE[name]
     return getattr(import_module(module), cls)  # type: ignore[no-any-return]  # a step class by construction
 
@@ -100,13 +101,16 @@ def single(name: str, values: Any) -> Any:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{name} is a table", got=values, hint=f"write it as [{name}] with its keys below")
     if name == "train":
-        models = {model: values[model] for model in _steps("model") if isinstance(values.get(model), Mapping)}
+        models = {
+            model: values[model] for model in steps_of("model") if isinstance(values.get(model), Mapping)
+        }
         rest = {key: value for key, value in values.items() if key not in models}
         values = {**rest, "settings": {**rest.get("settings", {}), **models}}
-    return from_table(_class(name), values, where=name)
+    return from_table(class_of(name), values, where=name)
 
 
-def _steps(kind: str) -> dict[str, type]:
+def steps_of(kind: str) -> dict[str, type]:
+    """The steps of a kind by name; their modules are imported only now."""
     for module in _ROOMS[kind]:
         import_module(module)
     return registry(kind)
@@ -122,7 +126,7 @@ def sources_of(tables: Any) -> tuple[Source, ...]:
         raise ConfigError(
             "a recipe needs at least one [[source]]", hint="`landshift init` writes a starter recipe"
         )
-    _steps("source")
+    steps_of("source")
     named = [_source(values, number) for number, values in enumerate(tables, start=1)]
     _unique([source.name for source in named], "source")
     return tuple(named)
@@ -149,7 +153,7 @@ def products_of(tables: Any, indices: Mapping[str, Any], sources: Sequence[Sourc
     Raises:
         ConfigError: There is none, one is of no known kind or source, or a value does not fit.
     """
-    choices = _steps("product")
+    choices = steps_of("product")
     if not tables or not isinstance(tables, list):
         raise ConfigError(
             "a recipe needs at least one [[product]]",
