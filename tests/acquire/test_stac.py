@@ -14,7 +14,7 @@ from landshift.acquire import catalogue as catalogues
 from landshift.acquire.catalogue import AccessWarning, Catalogue
 from landshift.acquire.query import Query
 from landshift.acquire.source import Source, Stac, origin_of, search
-from landshift.errors import ConfigError, NetworkError, SceneError
+from landshift.errors import ConfigError, DataQualityWarning, NetworkError, SceneError
 from landshift.scene import passes, scene_from_item
 from loopback_stac import Loopback, serve
 from tiny_rasters import Tiff, write
@@ -275,3 +275,19 @@ def test_local_items_that_do_not_say_where_they_lie_ask_their_files(tmp_path: Pa
         search(Stac(url=str(root)), Query())
     left = search(Stac(url=str(root)), Query(on_error="skip"))
     assert [(scene.id, scene.reason) for scene in left.skipped] == [("b", "corrupt or not a raster")]
+
+
+def test_without_a_network_the_answer_kept_last_time_holds(server: Loopback, tmp_path: Path) -> None:
+    query = Query(outline=HERE.outline, max_cloud=40, remember=tmp_path / "cache")
+    source = Stac(url=server.api, collection="sentinel-2-l2a")
+    first = search(source, query)
+    server.fail("/api", *[503] * 100)
+    with pytest.warns(DataQualityWarning, match="taking the 7 scenes it listed"):
+        again = search(source, query)
+    assert [scene.id for scene in again.items] == [scene.id for scene in first.items]
+    assert [scene_from_item(scene, source="s") for scene in again.items] == [
+        scene_from_item(scene, source="s") for scene in first.items
+    ]
+    elsewhere = Query(outline=box(15.0, 50.0, 15.2, 50.6, crs="EPSG:4326"), remember=tmp_path / "cache")
+    with pytest.raises(NetworkError):
+        search(source, elsewhere)

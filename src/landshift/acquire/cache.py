@@ -76,6 +76,7 @@ class DiskCache:
         self._versions: dict[str, str] = {}
         self._fresh = 0
         self._broken = False
+        self._offline = False
 
     def __reduce__(self) -> tuple[object, ...]:
         """Another process has its own counters on the same folder."""
@@ -155,8 +156,9 @@ class DiskCache:
             digest = hashlib.sha256(bare(href).encode()).hexdigest()
             note = self.folder / "versions" / digest[:2] / f"{digest[2:42]}.json"
             known, old = _noted_version(note)
-            if known is None or old:
+            if known is None or (old and not self._offline):
                 asked = _ask_version(href)
+                self._offline = asked is None
                 known = known if asked is None else asked
                 if asked is not None:
                     self._write(note, json.dumps({"version": asked, "asked": int(time.time())}).encode())

@@ -6,9 +6,11 @@ source: a frozen inventory, that finds the same scenes whatever the catalogue li
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from landshift.acquire.query import SearchResult, Skipped
 from landshift.acquire.static import is_remote, resolve
-from landshift.errors import ConfigError, SceneError, StoreError
+from landshift.errors import ConfigError, DataQualityWarning, NetworkError, SceneError, StoreError
 
 if TYPE_CHECKING:
     import pystac
 
-__all__ = ["read_inventory", "write_inventory"]
+__all__ = ["read_inventory", "remembered", "write_inventory"]
 
 _ANY_TIME: Final = ("1972-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
 """Span of a scene whose date is not known, since STAC wants one."""
@@ -103,6 +105,34 @@ def read_inventory(path: str | Path) -> SearchResult:
     except (KeyError, ValueError, TypeError, AttributeError, pystac.STACError) as error:
         raise SceneError("not a stac-geoparquet file", where=path, got=str(error)) from error
     return SearchResult(items=tuple(items), skipped=tuple(skipped))
+
+
+def remembered(path: Path, ask: Callable[[], SearchResult]) -> SearchResult:
+    """Ask a catalogue and keep its answer; without a network, the answer kept last time.
+
+    Args:
+        path: Where the answer is kept.
+        ask: Asks.
+
+    Raises:
+        NetworkError: Nobody answers, and no answer is kept.
+    """
+    try:
+        found = ask()
+    except NetworkError as error:
+        if not path.exists():
+            raise
+        found = read_inventory(path)
+        day = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
+        warnings.warn(
+            f"{error.where} does not answer: taking the {len(found.items)} scenes it listed on {day:%Y-%m-%d}",
+            DataQualityWarning,
+            stacklevel=2,
+        )
+        return found
+    with contextlib.suppress(StoreError):  # a cache that cannot be written stops no search
+        write_inventory(path, {"": found.items}, found.skipped)
+    return found
 
 
 def _row(item: pystac.Item, home: Path, *, source: str, reason: str | None) -> dict[str, Any]:

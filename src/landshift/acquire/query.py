@@ -57,6 +57,9 @@ class Query:
     sensor: str | None = None
     """Sensor the recipe names, which picks a catalogue's collection and the meaning of band names."""
 
+    remember: Path | None = None
+    """Folder where answers of remote catalogues are kept, for when there is no network; None keeps none."""
+
     def refuse(self, item: pystac.Item) -> str | None:
         """Why an item does not fit, or None where it does.
 

@@ -6,18 +6,20 @@ here, so that every scene left out can be counted with its reason.
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from landshift.acquire.catalogue import AccessWarning, Catalogue, catalogue
+from landshift.acquire.inventory import read_inventory, remembered
 from landshift.acquire.making import ground
 from landshift.acquire.query import Query, SearchResult, Skipped
 from landshift.acquire.static import Walk, is_remote, take, walk
 from landshift.acquire.web import explain_failure, read_json, session
 from landshift.errors import ConfigError, SceneError
-from landshift.step import step
+from landshift.step import key, step
 
 if TYPE_CHECKING:
     import pystac
@@ -57,9 +59,13 @@ class Stac:
             NetworkError: A server does not answer.
         """
         address = self._address(query.base)
-        if address.endswith((".parquet", ".geoparquet")):
-            from landshift.acquire.inventory import read_inventory
+        if query.remember is None or not is_remote(address):
+            return self._find(address, query)
+        kept = query.remember / "searches" / f"{_key(self, query)}.parquet"
+        return remembered(kept, lambda: self._find(address, query))
 
+    def _find(self, address: str, query: Query) -> SearchResult:
+        if address.endswith((".parquet", ".geoparquet")):
             found = read_inventory(address)
             return SearchResult(items=self._of_collection(found.items), skipped=found.skipped)
         io = session()
@@ -142,6 +148,12 @@ def _locate(item: pystac.Item, walked: Walk, query: Query) -> bool:
         walked.skipped.append(Skipped(id=item.id, reason=error.message, item=item))
         return False
     return True
+
+
+def _key(source: Stac, query: Query) -> str:
+    """Name of a search: what the server was asked."""
+    asked = [query.bbox, query.start.isoformat(), query.end.isoformat(), query.sensor]
+    return key(source, json.dumps(asked))
 
 
 def _is_api(root: Any) -> bool:

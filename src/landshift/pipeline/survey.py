@@ -142,6 +142,7 @@ def _search(
         base=recipe.base,
         on_error=recipe.engine.on_error,
         sensor=source.sensor,
+        remember=Path(recipe.cache.dir).expanduser(),
     )
     result = search(origin, query)
     return list(result.items), [replace(left, source=source.name) for left in result.skipped]
