@@ -38,7 +38,7 @@ REMOTE_OPTIONS: Final = {
 }
 """How GDAL reads over the network: no directory listings, retries, one larger first request."""
 
-GDAL_CACHE_MB: Final = 64
+GDAL_CACHE_BYTES: Final = 32 * 2**20
 """GDAL's own cache of decoded blocks; its default, a twentieth of the memory, would escape our bound."""
 
 MIN_ROWS: Final = 256
@@ -113,6 +113,11 @@ class Header:
     """The file's own nodata of every band."""
     overviews: tuple[int, ...]
     """Factors of its overviews, ascending."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for rasters on one grid with the same overviews; quick to hash, unlike a CRS."""
+        return (str(self.crs), tuple(self.affine[:6]), self.shape, self.overviews)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a cache."""
@@ -201,7 +206,7 @@ class Datasets:
         with self._lock:
             waiting = self._idle.get(key)
             dataset = waiting.pop() if waiting else None
-        options = {"GDAL_CACHEMAX": GDAL_CACHE_MB} | (REMOTE_OPTIONS if raster.remote else {})
+        options = {"GDAL_CACHEMAX": GDAL_CACHE_BYTES} | (REMOTE_OPTIONS if raster.remote else {})
         options |= gdal_options(raster.href)
         with rasterio.Env(**options):
             try:

@@ -105,7 +105,7 @@ def assemble(
     if quality is not None:
         flags = {"flag_values": list(QUALITY.values()), "flag_meanings": " ".join(QUALITY)}
         data["quality"] = (("time", "y", "x"), quality, {**flags, **mapped})
-    coords: dict[str, Any] = {
+    coords: dict[Any, Any] = {
         "time": np.array(times, "datetime64[ns]"),
         band_dim: strings(bands),
         **xr_coords(geobox, always_yx=True),

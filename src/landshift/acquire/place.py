@@ -65,7 +65,7 @@ def place(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) ->
     if geobox.crs is None:
         raise ConfigError("the place's grid has no CRS", hint='set one: `crs = "EPSG:3035"`')
     header = reader.header(raster)
-    key = (header, geobox, method)
+    key = (header.key, _key(geobox), method)
     placed: Placement | None = reader.placements.get(key, lambda: _place(reader, raster, geobox, method))
     return placed
 
@@ -155,7 +155,7 @@ def _copied(header: Header, geobox: GeoBox, offset: tuple[int, int]) -> Placemen
 
 def _warp(reader: TileReader, header: Header, geobox: GeoBox) -> Warp:
     """Coordinates of a block on a source grid, from memory where another band or date has needed them."""
-    key = (header.crs, tuple(header.affine[:6]), header.shape, geobox)
+    key = (header.key, _key(geobox))
 
     def make() -> Warp:
         to_source, first = _way(header, geobox)
@@ -163,6 +163,11 @@ def _warp(reader: TileReader, header: Header, geobox: GeoBox) -> Warp:
         return locate(to_source, (height, width), source=header.shape, first=first)
 
     return reader.warps.get(key, make)
+
+
+def _key(geobox: GeoBox) -> tuple[object, ...]:
+    """What names a grid; quick to hash, unlike a CRS."""
+    return (str(geobox.crs), tuple(geobox.affine[:6]), tuple(geobox.shape))
 
 
 def _way(header: Header, geobox: GeoBox) -> tuple[ToSource, tuple[int, int]]:
