@@ -12,7 +12,7 @@ import numpy as np
 
 from landshift.cube.classes import LandClass
 from landshift.cube.maps import map_geobox, read_classes
-from landshift.show.figures_style import FAINT, INK, MUTED, canvas, legend_below, tinted
+from landshift.show.figures_style import FAINT, INK, MUTED, WIDTH_IN, canvas, legend_below, tinted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,9 @@ def draw_maps(maps: Mapping[int, Path]) -> Figure:
     rows, cols = first.values.shape
     left_out = f" ({len(years)} of {len(maps)} years shown)" if len(years) < len(maps) else ""
     span = f"{years[0]} to {years[-1]}" if len(years) > 1 else f"in {years[0]}"
-    height = down * (7.8 / across * rows / cols + 0.24) + 0.3 + 0.2 * (-(-len(first.classes) // 5))
+    height = (
+        down * ((WIDTH_IN - 0.2) / across * rows / cols + 0.24) + 0.3 + 0.2 * (-(-len(first.classes) // 5))
+    )
     figure, body = canvas(
         min(height, 8.0),
         title=f"Land cover {span}",
@@ -103,7 +105,7 @@ def draw_years(path: Path, *, name: str, background: Path | None = None) -> Figu
     years = [item for item in when.classes if item.value > 1]
     span = " to ".join(dict.fromkeys((years[0].name, years[-1].name))) if years else when.classes[0].name
     figure, body = canvas(
-        min(7.8 * rows / cols, 5.2) + 0.45,
+        min((WIDTH_IN - 0.2) * rows / cols, 5.2) + 0.45,
         title=f"When ground became {name}",
         subtitle=f"Colour: the first year mapped as {name}, {span}, over a pale map of the rest.",
     )

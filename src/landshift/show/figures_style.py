@@ -29,6 +29,7 @@ __all__ = [
     "MUTED",
     "SERIES",
     "WARM",
+    "WIDTH_IN",
     "canvas",
     "class_axes",
     "count",
@@ -51,8 +52,10 @@ WARM: Final = "#d1571b"
 SERIES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito (2008): told apart with every kind of colour vision."""
 
-WIDTH_IN: Final = 8.0
-_DPI: Final = 200
+_DPI: Final = 220
+WIDTH_IN: Final = 1600 / _DPI
+"""Width of every figure, inches."""
+
 _SETTINGS: Final[dict[Any, Any]] = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
@@ -122,7 +125,7 @@ def canvas(height_in: float, *, title: str, subtitle: str = "") -> tuple[Figure,
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    headline, below = textwrap.wrap(title, 88), textwrap.wrap(subtitle, 128)
+    headline, below = textwrap.wrap(title, 80), textwrap.wrap(subtitle, 116)
     lines = [(line, 11.5, "bold", INK, 0.21) for line in headline] + [
         (line, 8.5, "normal", MUTED, 0.17) for line in below
     ]
@@ -207,7 +210,7 @@ def class_axes(axes: Axes, names: Sequence[str]) -> None:
     axes.set_yticklabels(names, color=INK)
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
-    if max(map(len, names)) * len(names) <= 84:
+    if max(map(len, names)) * len(names) <= 78:
         axes.set_xticklabels(names, color=INK)
     else:
         axes.set_xticklabels(names, color=INK, rotation=38, ha="left", rotation_mode="anchor")
@@ -215,7 +218,7 @@ def class_axes(axes: Axes, names: Sequence[str]) -> None:
 
 def legend_below(body: SubFigure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
     """A legend below the body, in as many columns as fit."""
-    across = max(min(int(112 / (max(map(len, labels)) + 7)), len(labels)), 1)
+    across = max(min(int(100 / (max(map(len, labels)) + 7)), len(labels)), 1)
     body.legend(
         list(handles), list(labels), loc="outside lower left", ncols=across, handlelength=1.1, handleheight=1.0,
         columnspacing=1.5, handletextpad=0.5,

@@ -58,7 +58,7 @@ def figure_of(path: Path) -> str:
     text = escape(str(said.get("Title", path.stem)), quote=True)
     caption = escape(str(said.get("Description", "")))
     source = f'<img alt="{text}" width="{width}" height="{height}" src="data:image/png;base64,{data}">'
-    return f"<figure>\n{source}\n<figcaption>{caption}</figcaption>\n</figure>"
+    return f'<figure>\n<div class="scroll">{source}</div>\n<figcaption>{caption}</figcaption>\n</figure>'
 
 
 def fact_list(facts: Sequence[tuple[str, str, str]]) -> str:

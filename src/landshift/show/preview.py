@@ -18,7 +18,7 @@ import numpy as np
 from landshift.cube.store import open_cube
 from landshift.errors import ConfigError, did_you_mean
 from landshift.sensor import BAND_DIM
-from landshift.show.figures_style import FAINT, MUTED, canvas, drawing, save
+from landshift.show.figures_style import FAINT, MUTED, WIDTH_IN, canvas, drawing, save
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -215,7 +215,7 @@ def _draw(
     limits = _limits(panels, shown)
     times = cube["time"].to_numpy()
     total = f"{len(at)} of {times.size} dates" if len(at) < times.size else f"{times.size} dates"
-    height = down * (7.75 / across * cube.sizes["y"] / cube.sizes["x"] + 0.22) + 0.1
+    height = down * ((WIDTH_IN - 0.25) / across * cube.sizes["y"] / cube.sizes["x"] + 0.22) + 0.1
     stretch = ", ".join(f"{low:g} to {high:g}" for low, high in dict.fromkeys(limits))
     figure, body = canvas(
         min(height, 11.0) + 0.3,
