@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-from landshift.errors import ConfigError, did_you_mean
+from landshift.errors import ConfigError, DataQualityWarning, did_you_mean
 
 __all__ = ["AccessWarning", "Catalogue", "Signing", "catalogue", "catalogues"]
 
 
-class AccessWarning(UserWarning):
-    """Scenes were found whose files need an account, or are paid for by whoever reads them."""
+class AccessWarning(DataQualityWarning):
+    """Scenes were found whose files need an account, or are paid for by whoever reads them; recorded in run.json."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

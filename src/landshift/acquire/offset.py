@@ -9,6 +9,7 @@ looks the same, so it is asked of scenes since that day alone.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -17,13 +18,13 @@ import numpy as np
 
 from landshift import sensor as sensors
 from landshift.acquire.datasets import Raster
-from landshift.errors import NetworkError, SceneError
+from landshift.errors import DataQualityWarning, NetworkError, SceneError
 
 if TYPE_CHECKING:
     from landshift.acquire.tiles import TileReader
-    from landshift.scene import BandFile, Scene
+    from landshift.scene import BandFile, Pass, Scene
 
-__all__ = ["offset_doubts"]
+__all__ = ["offset_doubts", "warn_of_offsets"]
 
 _SINCE: Final = datetime(2022, 1, 25, tzinfo=UTC)
 _TWICE: Final = -0.05
@@ -67,6 +68,17 @@ def offset_doubts(scenes: Iterable[Scene], reader: TileReader) -> list[str]:
                 "these numbers; if so, give `offset = -0.1` to the source"
             )
     return doubts
+
+
+def warn_of_offsets(groups: Iterable[Pass], reader: TileReader) -> None:
+    """Warn of scenes of one source whose offset is in doubt; see :func:`offset_doubts`.
+
+    Args:
+        groups: Dates of the source.
+        reader: Reads a few of their scenes.
+    """
+    for doubt in offset_doubts((scene for group in groups for scene in group.scenes), reader):
+        warnings.warn(doubt, DataQualityWarning, stacklevel=2)
 
 
 def _sample(scenes: Iterable[Scene]) -> list[Scene]:

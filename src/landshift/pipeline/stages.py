@@ -100,10 +100,16 @@ def file_mark(path: Path) -> list[Any]:
 def inventory(context: Context) -> Stage:
     """``scenes.parquet``: every scene that is used, and those that are not with their reasons."""
     from landshift.acquire.inventory import write_inventory
+    from landshift.acquire.offset import warn_of_offsets
+    from landshift.acquire.tiles import TileReader
+    from landshift.pipeline.cache import cache_of
 
     found = context.survey
 
     def work() -> dict[str, Any]:
+        with TileReader(held_bytes=0, cache=cache_of(context.recipe)) as reader:
+            for groups in found.passes.values():
+                warn_of_offsets(groups, reader)
         write_inventory(context.out.path / "scenes.parquet", items=found.items, skipped=found.skipped)
         dates = {name: len(groups) for name, groups in found.passes.items()}
         return {"scenes": found.scenes, "dates": dates, "skipped": found.reasons()}
