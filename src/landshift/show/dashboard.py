@@ -106,6 +106,7 @@ def write_site(
         data["districts"] = _districts(zones, zone_id, tables, maps)
         shutil.rmtree(made / "work", ignore_errors=True)
         _copy_tables(out / "tables", made / "tables")
+        data["report"] = _copy_report(out / "report.html", made / "report.html")
         _write_page(made, data)
         _replace(made, out / "site")
     except OSError as error:
@@ -182,12 +183,21 @@ def _picture(frame: Frame, pyramid: Pyramid, coverages: list[dict[str, list[list
 def _place(geobox: GeoBox, span: Span) -> dict[str, Any]:
     """Where the map lies: bounds in degrees, pixel size, and the zoom that packs are cut at."""
     box = geobox.geographic_extent.boundingbox
+    degrees = geobox.crs is not None and geobox.crs.geographic
     return {
         "bounds": [round(float(value), 6) for value in box.bbox],
-        "pixel_m": round(abs(float(geobox.resolution.x)), 3),
+        "pixel_m": None if degrees else round(abs(float(geobox.resolution.x)), 3),
+        "footprint": _footprint(geobox),
         "crs": str(geobox.crs),
         "tiles": {"zoom": span.zoom, "x": list(span.x), "y": list(span.y)},
     }
+
+
+def _footprint(geobox: GeoBox) -> dict[str, Any]:
+    """The sheet that the map covers, its edges curved as the projection curves them."""
+    outline = geobox.extent.to_crs("EPSG:4326", resolution=max(geobox.shape) * abs(geobox.resolution.x) / 8)
+    ring = [[round(lon, 6), round(lat, 6)] for lon, lat in outline.exterior.points]
+    return {"type": "Polygon", "coordinates": [ring]}
 
 
 class _Room:
@@ -257,6 +267,7 @@ def _facts(out: Path, maps: Mapping[int, Path], tables: Mapping[str, pd.DataFram
         "classes": as_records(classes),
         "area": _area(tables.get("area"), list(maps), classes),
         "gains": _gains(tables.get("gains")),
+        "transitions": _transitions(tables.get("transitions")),
         "zonal": _zonal(tables, list(maps), classes),
     }
 
@@ -287,6 +298,21 @@ def _gains(frame: pd.DataFrame | None) -> list[list[Any]]:
 def _gain_row(row: tuple[Any, ...]) -> list[Any]:
     first, last, name, gain, loss = row
     return [int(first), int(last), str(name), round(float(gain), 3), round(float(loss), 3)]
+
+
+def _transitions(frame: pd.DataFrame | None) -> list[list[Any]]:
+    """Rows of year before, year after, class before, class after and hectares, patches set aside left out."""
+    if frame is None:
+        return []
+    moved = frame[(frame["class_from"] != "nodata") & (frame["class_to"] != "nodata")]
+    moved = moved[moved["class_from"] != moved["class_to"]]
+    area = (moved["area_ha"] - moved["small_area_ha"]).round(3)
+    columns = [moved[name] for name in ("year_from", "year_to", "class_from", "class_to")]
+    return [
+        [int(first), int(last), str(was), str(now), float(hectares)]
+        for first, last, was, now, hectares in zip(*columns, area, strict=True)
+        if hectares > 0
+    ]
 
 
 def _zonal(tables: Mapping[str, pd.DataFrame], years: Sequence[int], classes: Sequence[LandClass]) -> Any:
@@ -328,6 +354,14 @@ def _copy_tables(folder: Path, target: Path) -> None:
             if path.is_file():
                 target.mkdir(exist_ok=True)
                 shutil.copyfile(path, target / path.name)
+
+
+def _copy_report(report: Path, target: Path) -> bool:
+    """The report is one file and travels with the site."""
+    there = report.is_file()
+    if there:
+        shutil.copyfile(report, target)
+    return there
 
 
 def _write_page(made: Path, data: dict[str, Any]) -> None:

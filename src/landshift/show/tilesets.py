@@ -38,6 +38,9 @@ MOST_SLOTS: Final = 14
 _CIVIDIS: Final = ("#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838")
 """Nuñez, Anderton and Renslow (2018): read alike with every kind of colour vision."""
 
+_UNSURE: Final = 40
+"""Per cent at and below which all certainties look alike: the best of several classes is seldom less sure."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
@@ -80,7 +83,8 @@ def certainty_layer(maps: Mapping[int, Path]) -> SiteLayer | None:
         with rasterio.open(path) as source:
             if "probability" in source.descriptions[1:]:
                 sure[year] = (path, source.descriptions.index("probability") + 1)
-    palette = _ramp(_CIVIDIS, 100)
+    shades = _ramp(_CIVIDIS, 100 - _UNSURE + 1)
+    palette = {percent: shades[max(percent - _UNSURE, 0) + 1] for percent in range(1, 101)}
     frames = [
         Frame(
             keys={"year": year},
@@ -94,7 +98,11 @@ def certainty_layer(maps: Mapping[int, Path]) -> SiteLayer | None:
         )
         for year, source in sure.items()
     ]
-    return SiteLayer(id="certainty", facts={"ramp": list(_CIVIDIS)}, frames=tuple(frames)) if frames else None
+    return (
+        SiteLayer(id="certainty", facts={"ramp": list(_CIVIDIS), "from": _UNSURE}, frames=tuple(frames))
+        if frames
+        else None
+    )
 
 
 def change_layer(

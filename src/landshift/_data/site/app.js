@@ -36,7 +36,7 @@
     wire();
     await main.ready;
     await refresh();
-    if (state.compare) openCompare();
+    if (state.compare) await openCompare();
     document.documentElement.dataset.ready = "yes";
   }
 
@@ -153,7 +153,7 @@
   function picture(view, year) {
     const frames = layer(data, view === "districts" ? "cover" : view)?.frames || [];
     if (view === "change") return { frame: frames.find((one) => one.from === state.from && one.to === state.to), style: changeStyle() };
-    if (view === "first_year") return { frame: frames.find((one) => one.class === state.firstClass), style: "" };
+    if (view === "first_year") return { frame: frames.find((one) => one.class === state.firstClass), style: firstStyle() };
     const frame = frames.find((one) => one.year === year);
     if (view === "cover") return { frame, style: coverStyle() };
     return { frame, style: "", smooth: view === "image" };
@@ -172,7 +172,7 @@
     const { slots } = layer(data, "change");
     const side = slots.length + 1;
     const slot = slots.indexOf(state.klass) + 1;
-    const quiet = rgba(state.theme === "dark" ? "#232b2f" : "#f7f7f4");
+    const quiet = rgba(state.theme === "dark" ? "#1b2226" : "#f7f7f4");
     const colours = {};
     for (let was = 0; was < side; was += 1) {
       for (let now = 0; now < side; now += 1) {
@@ -187,6 +187,11 @@
       }
     }
     return tiles.style(colours);
+  }
+
+  function firstStyle() {
+    const colours = panel.yearColours(data, state).map((one) => [one.value, rgba(one.colour)]);
+    return tiles.style(Object.fromEntries(colours));
   }
 
   async function refresh() {
@@ -257,10 +262,12 @@
     find("title").textContent = data.title;
     find("simulated").hidden = !data.simulated;
     const total = data.area ? data.classes.reduce((sum, one) => sum + (data.area[one.name].at(-1) || 0), 0) : 0;
-    const size = total >= 10000 ? `${number(total / 100, 0)} km² mapped` : total ? `${number(total, 0)} ha mapped` : "";
+    const size = total >= 10000 ? `${number(total / 100, 0)} km²` : total ? `${number(total, 0)} ha` : "";
     const zones = data.districts?.features.length;
     const years = data.years.length > 1 ? `${data.years[0]}–${data.years.at(-1)}` : `${data.years[0]}`;
-    find("facts").textContent = [years, size, zones ? `${zones} districts` : "", `${number(data.grid.pixel_m, data.grid.pixel_m % 1 ? 2 : 0)} m pixels`].filter(Boolean).join("  ·  ");
+    const pixel = data.grid.pixel_m ? `${number(data.grid.pixel_m, data.grid.pixel_m % 1 ? 2 : 0)} m pixels` : "";
+    const facts = [years, size, zones ? `${zones} districts` : "", pixel].filter(Boolean);
+    find("facts").replaceChildren(...facts.map((text) => node("span", {}, text)));
     const year = find("year");
     year.max = data.years.length - 1;
     const every = Math.ceil(data.years.length / 12);
@@ -284,6 +291,8 @@
     const text = pairwise ? `${state.from}\u2009–\u2009${state.to}` : still ? `${data.years[0]}\u2009–\u2009${data.years.at(-1)}` : String(state.year);
     find("when").textContent = text;
     find("when").classList.toggle("long", pairwise || still);
+    find("time").classList.toggle("is-whole", still || longest);
+    find("time").classList.toggle("is-steps", pairwise && !longest);
     find("year").setAttribute("aria-valuetext", text);
     for (const tick of find("ticks").children) {
       const year = data.years[tick.dataset.at];
@@ -407,7 +416,7 @@
     const card = await panel.probe(data, state, event.lngLat.lng, event.lngLat.lat);
     closePopup();
     if (!card || again) return;
-    popup = new maplibregl.Popup({ closeButton: true, closeOnClick: false, maxWidth: "270px", offset: 10 }).setLngLat(event.lngLat).setDOMContent(card).addTo(main.map);
+    popup = new maplibregl.Popup({ closeButton: true, closeOnClick: false, maxWidth: "300px", offset: 10 }).setLngLat(event.lngLat).setDOMContent(card).addTo(main.map);
     popup.on("close", () => { popup = null; });
   }
 

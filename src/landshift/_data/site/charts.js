@@ -87,7 +87,7 @@
       const path = points.map((at, i) => (at ? `${i && points[i - 1] ? "L" : "M"}${at[0].toFixed(1)} ${at[1].toFixed(1)}` : "")).join("");
       group.append(shape("path", { d: path, class: "halo" }), shape("path", { d: path, class: "stroke", stroke: one.colour }));
       points.forEach((at, i) => {
-        if (at) group.append(shape("circle", { cx: at[0], cy: at[1], r: i === data.at ? 3.6 : 1.9, fill: one.colour, class: "dot" }));
+        if (at) group.append(shape("circle", { cx: at[0], cy: at[1], r: i === data.at ? 3.6 : 1.7, fill: one.colour, class: "dot" }));
       });
       svg.append(group);
     }

@@ -18,7 +18,7 @@
     image: { title: "Satellite", icon: "M4 5h16v14H4zM4 16l5-5 4 4 2-2 5 5M15.5 8.5v.01" },
     certainty: { title: "Certainty", icon: "M4 18a8 8 0 1 1 16 0M12 18l4-6" },
   };
-  const MEASURES = { share: "Share of the district", area: "Area", change: "Change of area", points: "Change of share" };
+  const MEASURES = { share: "Share", area: "Area", change: "Change of area", points: "Change of share" };
   const UNITS = { share: "%", area: "ha", change: "ha", points: "points" };
 
   const FILES = {
@@ -69,8 +69,7 @@
     if (state.view === "districts") {
       made.push(choice("Class", classes, state.zoneClass, (value) => set({ zoneClass: Number(value) })));
       const kinds = Object.entries(MEASURES).filter(([key]) => data.years.length > 1 || !["change", "points"].includes(key));
-      const options = kinds.map(([key, text]) => [key, ["change", "points"].includes(key) ? `${text} since ${data.years[0]}` : text]);
-      made.push(choice("Measure", options, state.measure, (measure) => set({ measure })));
+      made.push(choice("Measure", kinds, state.measure, (measure) => set({ measure })));
     }
     if (state.view === "first_year") {
       const there = layer(data, "first_year").frames.map((frame) => frame.class);
@@ -86,7 +85,7 @@
 
   function legend(data, state, act) {
     const host = find("legend");
-    const title = { districts: () => MEASURES[state.measure], change: () => "What changed", first_year: () => "First seen in" }[state.view];
+    const title = { districts: () => `${className(data, state.zoneClass)}: ${MEASURES[state.measure].toLowerCase()}`, change: () => "What changed", first_year: () => "First seen in" }[state.view];
     find("legend-title").textContent = title ? title() : VIEWS[state.view].title;
     find("all-classes").hidden = !(state.view === "cover" && state.hidden.size);
     const draw = { cover, change, districts, first_year: firstYear, image, certainty }[state.view];
@@ -98,7 +97,6 @@
     const at = data.years.indexOf(state.year);
     const areas = data.classes.map((one) => data.area?.[one.name]?.[at] ?? null);
     const total = areas.reduce((sum, area) => sum + (area || 0), 0);
-    const most = Math.max(...areas, 1e-9);
     const since = data.years[0];
     const rows = data.classes.map((one, i) => {
       const first = data.area?.[one.name]?.[0];
@@ -109,14 +107,13 @@
         onclick: () => act.toggle(one.value), ondblclick: () => act.only(one.value),
         onpointerenter: () => act.stress(one.name), onpointerleave: () => act.stress(null),
       }, swatch(one.colour), node("span", { class: "name" }, one.name),
-      node("span", { class: "meter", "aria-hidden": "true" }, node("i", { style: `width:${(100 * (areas[i] || 0)) / most}%;background:${one.colour}` })),
       node("b", {}, number(areas[i])), node("span", { class: "share" }, total ? `${number((100 * (areas[i] || 0)) / total, 1)} %` : ""),
       node("span", { class: `moved ${moved > 0 ? "up" : moved < 0 ? "down" : ""}` }, at > 0 ? signed(moved) : ""));
     });
     if (!data.area) return rows;
-    const head = node("p", { class: "entry heads" }, node("i"), node("span", { class: "name" }, String(state.year)), node("span", { class: "meter" }),
-      node("b", {}, "ha"), node("span", { class: "share" }, "share"), node("span", { class: "moved" }, at > 0 ? `since ${since}` : ""));
-    return [head, ...rows];
+    const head = node("p", { class: "entry heads" }, node("i"), node("span", { class: "name" }, String(state.year)), node("b", {}, "ha"), node("span", { class: "share" }, "share"), node("span", { class: "moved" }, at > 0 ? `since ${since}` : ""));
+    const parts = data.classes.map((one, i) => node("i", { style: `flex:${areas[i] || 0};background:${one.colour}`, class: state.hidden.has(one.value) ? "off" : null, title: one.name }));
+    return [node("div", { class: "stack", "aria-hidden": "true" }, ...parts), head, ...rows];
   }
 
   function change(data, state) {
@@ -134,11 +131,23 @@
     const one = data.classes.find((item) => item.value === state.klass);
     const [gain, loss] = [area(one.name, 3), area(one.name, 4)];
     const net = gain === null ? null : node("p", { class: "entry net" }, node("i"), node("span", { class: "name" }, "net"), node("b", {}, `${signed(gain - loss)} ha`));
-    return [line(GAIN, `gained: became ${one.name}`, gain), line(LOSS, `lost: was ${one.name}`, loss), line(STABLE, `${one.name} in both years`, null), net].filter(Boolean);
+    const flows = (data.transitions || []).filter(([first, last, was, now]) => first === state.from && last === state.to && was !== now);
+    const parts = (at, other, word) => flows.filter((row) => row[at] === one.name && row[4] > 0).sort((a, b) => b[4] - a[4]).slice(0, 4)
+      .map((row) => node("p", { class: "entry part" }, swatch(colourOf(data, row[other])), node("span", { class: "name" }, `${word} ${row[other]}`), node("b", {}, `${number(row[4])} ha`)));
+    return [line(GAIN, `gained: became ${one.name}`, gain), ...parts(3, 2, "from"), line(LOSS, `lost: was ${one.name}`, loss), ...parts(2, 3, "to"), line(STABLE, `${one.name} in both years`, null), net].filter(Boolean);
   }
 
-  function firstYear(data) {
-    return layer(data, "first_year").legend.map((one) => node("p", { class: "entry" }, swatch(one.colour), node("span", { class: "name" }, one.name)));
+  /** Colours of first years: the newest stands out from the ground, on paper as on the dark. */
+  function yearColours(data, state) {
+    const years = layer(data, "first_year").legend;
+    if (state.theme !== "dark") return years;
+    const [start, ...later] = years;
+    const turned = later.map((one, i) => ({ ...one, colour: later[later.length - 1 - i].colour }));
+    return [{ ...start, colour: "#4a545a" }, ...turned];
+  }
+
+  function firstYear(data, state) {
+    return yearColours(data, state).map((one) => node("p", { class: "entry" }, swatch(one.colour), node("span", { class: "name" }, one.name)));
   }
 
   function image(data, state) {
@@ -152,10 +161,10 @@
   }
 
   function certainty(data) {
-    const ramp = layer(data, "certainty").ramp;
+    const { ramp, from } = layer(data, "certainty");
     return [node("p", { class: "hint" }, "The model's probability of the class it chose. It is the model's own view, not a measured accuracy."),
       node("div", { class: "ramp", style: `background:linear-gradient(90deg,${ramp.join(",")})`, "aria-hidden": "true" }),
-      node("p", { class: "ramp-ends" }, node("span", {}, "0 %"), node("span", {}, "50 %"), node("span", {}, "100 %"))];
+      node("p", { class: "ramp-ends" }, node("span", {}, `${from} % or less`), node("span", {}, `${(from + 100) / 2} %`), node("span", {}, "100 %"))];
   }
 
   // --- districts ------------------------------------------------------------------------------------------
@@ -173,6 +182,15 @@
     return value[state.measure]();
   }
 
+  /** A colour between stops; where is 0 to 1. */
+  function blend(stops, where) {
+    const at = where * (stops.length - 1);
+    const low = Math.min(Math.floor(at), stops.length - 2);
+    const part = (colour, i) => parseInt(colour.slice(1 + 2 * i, 3 + 2 * i), 16);
+    const mixed = [0, 1, 2].map((i) => Math.round(part(stops[low], i) + (at - low) * (part(stops[low + 1], i) - part(stops[low], i))));
+    return `#${mixed.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
+  }
+
   /** Breaks and colours that hold for all years, so that a play through time can be compared. */
   function scale(data, state) {
     const values = Object.keys(data.zonal).flatMap((zone) => data.years.map((_, at) => measured(data, state, zone, at))).filter((value) => value !== null);
@@ -180,13 +198,14 @@
     let breaks;
     if (two) {
       const most = Math.max(...values.map(Math.abs), 1e-6);
-      const half = steps(0, most, 3).slice(1, 4);
+      const half = steps(0, most, 4).slice(1);
       breaks = [...half.map((value) => -value).reverse(), 0, ...half];
     } else {
-      breaks = steps(Math.min(...values, 0) > 0 ? Math.min(...values) : 0, Math.max(...values, 1e-6), 5);
+      breaks = steps(0, Math.max(...values, 1e-6), 7);
     }
     const count = breaks.length - 1;
-    const ramp = two ? DIVERGING.slice(3 - count / 2, 3 + count / 2) : Array.from({ length: count }, (_, i) => SEQUENTIAL[Math.round((i * 5) / Math.max(count - 1, 1))]);
+    const run = (stops, length) => Array.from({ length }, (_, i) => blend(stops, length > 1 ? i / (length - 1) : 0.5));
+    const ramp = two ? [...run(DIVERGING.slice(0, 3), count / 2), ...run(DIVERGING.slice(3), count / 2)] : run(SEQUENTIAL, count);
     const colour = (value) => {
       if (value === null) return null;
       if (two && Math.abs(value) < 1e-9) return "#eceeeb";
@@ -213,9 +232,11 @@
     }, swatch(colour(row.value) || "transparent"), node("span", { class: "name" }, row.zone),
     node("span", { class: "meter", "aria-hidden": "true" }, node("i", { style: `width:${(100 * Math.abs(row.value ?? 0)) / most}%` })),
     node("b", {}, `${(two ? signed : number)(row.value)} ${unit}`)));
-    return [node("p", { class: "hint" }, `${className(data, state.zoneClass)}, ${state.year}, in ${unit === "%" ? "per cent" : unit === "points" ? "percentage points" : "hectares"}`), boxes, ends, node("div", { class: "list" }, ...list)];
+    const per = { share: "per cent of the mapped district", area: "hectares", change: `hectares since ${data.years[0]}`, points: `percentage points since ${data.years[0]}` };
+    return [node("p", { class: "hint" }, `${state.year}, ${per[state.measure]}`), boxes, ends, node("div", { class: "list" }, ...list)];
   }
 
+  const colourOf = (data, name) => data.classes.find((one) => one.name === name)?.colour ?? "transparent";
   const className = (data, value) => data.classes.find((one) => one.value === value)?.name ?? "";
 
   // --- figures --------------------------------------------------------------------------------------------
@@ -282,12 +303,13 @@
 
   function downloads(data) {
     const links = data.tables.filter((name) => name in FILES).map((name) => node("a", { href: `tables/${name}.csv`, download: `${name}.csv` }, node("span", {}, FILES[name]), node("em", {}, "CSV")));
+    if (data.report) links.unshift(node("a", { href: "report.html" }, node("span", {}, "Report: what was done, and how good it is"), node("em", {}, "HTML")));
     links.push(node("a", { href: "data.json", download: "data.json" }, node("span", {}, "All that this page shows"), node("em", {}, "JSON")));
     find("files").replaceChildren(...links);
   }
 
   function about(data) {
-    const parts = [node("p", {}, "Areas are counted from the pixels of the maps: they are areas of mapped classes and carry the maps' errors. How good the maps are is said in the report that belongs to this site.")];
+    const parts = [node("p", {}, "Areas are counted from the pixels of the maps: they are areas of mapped classes and carry the maps' errors. How good they are is said in the ", data.report ? node("a", { href: "report.html" }, "report") : "report of the run", ".")];
     if (data.simulated) parts.push(node("p", {}, "Simulated: the scenes were computed, not taken by a satellite. No figure here describes a real place."));
     if (data.attribution) parts.push(node("p", {}, data.attribution));
     const made = [data.provenance.landshift && `Made with landshift ${data.provenance.landshift}`, data.provenance.recipe && `recipe ${data.provenance.recipe}`].filter(Boolean).join(", ");
@@ -319,10 +341,10 @@
     const percent = sure ? await tiles.valueAt(sure.tiles, lng, lat) : 0;
     const place = `${Math.abs(lat).toFixed(4)}° ${lat < 0 ? "S" : "N"}, ${Math.abs(lng).toFixed(4)}° ${lng < 0 ? "W" : "E"}`;
     return node("div", { class: "probe" }, state.zone ? node("h3", {}, state.zone) : null, strip, node("ul", {}, ...runs),
-      node("p", {}, place, percent ? ` · ${percent} % sure in ${state.year}` : ""));
+      node("p", {}, node("span", {}, place), percent ? node("span", { title: `The model's probability of its class in ${state.year}` }, `${percent} % sure`) : null));
   }
 
   Object.assign(window.Landshift, {
-    panel: { VIEWS, GAIN, LOSS, STABLE, views, switcher, controls, legend, figures, downloads, about, measured, scale, probe, layer, className, UNITS, choice, find },
+    panel: { VIEWS, GAIN, LOSS, STABLE, views, switcher, controls, legend, figures, downloads, about, measured, scale, probe, yearColours, layer, className, UNITS, choice, find },
   });
 })();

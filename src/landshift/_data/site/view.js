@@ -2,6 +2,7 @@
 "use strict";
 
 (() => {
+  const SHEET = { light: "#f7f7f4", dark: "#1b2226" };
   const FLAT = { light: "#e9ecea", dark: "#0c1114" };
   const LINE = { light: "#26332e", dark: "#e9f0ee" };
   const HALO = { light: "#ffffff", dark: "#0c1114" };
@@ -49,10 +50,13 @@
         sources: {},
         layers: [{ id: "ground", type: "background", paint: { "background-color": FLAT[this.theme] } }],
       };
+      style.sources.sheet = { type: "geojson", data: this.data.grid.footprint };
       const base = this.data.basemap;
       if (base) {
         style.sources.basemap = { type: "raster", tileSize: 256, maxzoom: 19, ...base };
         style.layers.push({ id: "basemap", type: "raster", source: "basemap" });
+      } else {
+        style.layers.push({ id: "sheet", type: "fill", source: "sheet", paint: { "fill-color": SHEET[this.theme] } });
       }
       return style;
     }
@@ -82,19 +86,29 @@
           "line-width": on("picked", 2.6, on("near", 1.8, 0.9)),
         },
       });
+      const names = shapes.features.map((one) => ({ type: "Feature", properties: { zone: one.properties.zone }, geometry: { type: "Point", coordinates: one.properties.label } }));
+      this.map.addSource("district-names", { type: "geojson", data: { type: "FeatureCollection", features: names } });
+      this.map.addLayer({
+        id: "district-name", type: "symbol", source: "district-names",
+        layout: { "text-field": ["get", "zone"], "text-font": ["sans-serif"], "text-size": 12.5, "text-max-width": 8, "text-padding": 6 },
+        paint: { "text-color": LINE[this.theme], "text-halo-color": HALO[this.theme], "text-halo-width": 1.6 },
+      });
     }
 
     setTheme(theme) {
       this.theme = theme;
       this.map.setPaintProperty("ground", "background-color", FLAT[theme]);
+      if (this.map.getLayer("sheet")) this.map.setPaintProperty("sheet", "fill-color", SHEET[theme]);
       if (this.map.getLayer("district-line")) {
         this.map.setPaintProperty("district-line", "line-color", LINE[theme]);
         this.map.setPaintProperty("district-halo", "line-color", HALO[theme]);
+        this.map.setPaintProperty("district-name", "text-color", LINE[theme]);
+        this.map.setPaintProperty("district-name", "text-halo-color", HALO[theme]);
       }
     }
 
     setBorders(visible) {
-      for (const id of ["district-halo", "district-line"]) {
+      for (const id of ["district-halo", "district-line", "district-name"]) {
         if (this.map.getLayer(id)) this.map.setLayoutProperty(id, "visibility", visible ? "visible" : "none");
       }
     }
