@@ -30,6 +30,7 @@ def write_clear(
         passes: Dates by source.
     """
     rows = []
+    told: set[str] = set()
     for job in jobs:
         found = records[job.name]
         groups = sorted(
@@ -37,7 +38,11 @@ def write_clear(
             key=lambda group: (group.time, group.item_ids),
         )
         pixels = sum(record["pixels"] for record in found)
+        fresh = {name for name in job.sources if name not in told}
+        told |= fresh
         for number, group in enumerate(groups):
+            if group.scenes[0].source not in fresh:
+                continue
             rows.append(
                 {
                     "product": job.name,
@@ -49,7 +54,7 @@ def write_clear(
                 }
             )
     columns = {
-        "product": "Product that was made from the date",
+        "product": "First product that was made from the date",
         "source": "Source of the scenes",
         "time": "Acquisition, UTC",
         "seen_share": "Share of the place's pixels that hold data, 0 to 1",
