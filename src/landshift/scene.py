@@ -302,13 +302,15 @@ def _unique(places: Sequence[_Place], common: str) -> bool:
 def _offset(item: pystac.Item, sensor: Sensor, band: Band, place: _Place) -> float:
     """The offset that is still to be added to this asset's numbers.
 
-    Sentinel-2, in this order: before baseline 04.00 none; a provider that says it has applied the offset, none;
+    Sentinel-2, in this order: what the user said; before baseline 04.00 none; a provider that says it has applied the offset, none;
     an offset written at the asset; else the specification's.
     """
     rule = sensor.baseline
     written = place.raster.get("offset")
     if rule is None:
         return float(band.offset if written is None else written)
+    if "landshift:offset" in item.properties:
+        return float(item.properties["landshift:offset"])
     baseline = next((str(item.properties[name]) for name in rule.properties if name in item.properties), "")
     if any(item.properties.get(name) is True for name in rule.applied_properties):
         return 0.0

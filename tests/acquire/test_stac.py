@@ -291,3 +291,15 @@ def test_without_a_network_the_answer_kept_last_time_holds(server: Loopback, tmp
     elsewhere = Query(outline=box(15.0, 50.0, 15.2, 50.6, crs="EPSG:4326"), remember=tmp_path / "cache")
     with pytest.raises(NetworkError):
         search(source, elsewhere)
+
+
+def test_the_user_knows_better_about_the_offset(tmp_path: Path) -> None:
+    said = {"s2:processing_baseline": "05.00", "earthsearch:boa_offset_applied": True}
+    path = write_json(tmp_path / "x.json", item("a", 1, **said))
+    offsets = [
+        scene_from_item(search(Stac(url=str(path), offset=offset), Query()).items[0], source="s")
+        .bands["red"]
+        .offset
+        for offset in (None, -0.1)
+    ]
+    assert offsets == [0.0, -0.1]

@@ -78,6 +78,8 @@ class Folder:
 
     def _say(self, item: pystac.Item) -> pystac.Item:
         """Lay what the user says of the numbers over what the files say, in every layout."""
+        if self.offset is not None:
+            item.properties["landshift:offset"] = self.offset
         said = {"scale": self.scale, "offset": self.offset, "nodata": self.nodata}
         given = {key: value for key, value in said.items() if value is not None}
         for asset in item.assets.values() if given else ():

@@ -48,7 +48,7 @@ def origin_of(values: Mapping[str, Any], *, where: str) -> Source:
         ConfigError: ``from`` is missing or unknown, or a key does not belong to that source.
 
     >>> origin_of({"from": "earth-search", "bands": ["red"]}, where="source.s2")
-    Stac(catalogue='earth-search', url=None, collection=None)
+    Stac(catalogue='earth-search', url=None, collection=None, offset=None)
     """
     kind = values.get("from")
     steps = registry("source")

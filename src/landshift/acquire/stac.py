@@ -42,6 +42,9 @@ class Stac:
     collection: str | None = None
     """Collection to search; by default the one that holds the recipe's sensor. Static catalogues are sieved by it."""
 
+    offset: float | None = None
+    """Offset in reflectance still to be added to Sentinel-2 numbers (0 or -0.1), where the items do not tell the truth."""
+
     def __post_init__(self) -> None:
         if (self.catalogue is None) == (self.url is None):
             raise ConfigError("stac wants the name of a catalogue or a url, one of them", where="[[source]]")
@@ -60,9 +63,13 @@ class Stac:
         """
         address = self._address(query.base)
         if query.remember is None or not is_remote(address):
-            return self._find(address, query)
-        kept = query.remember / "searches" / f"{_key(self, query)}.parquet"
-        return remembered(kept, lambda: self._find(address, query))
+            found = self._find(address, query)
+        else:
+            kept = query.remember / "searches" / f"{_key(self, query)}.parquet"
+            found = remembered(kept, lambda: self._find(address, query))
+        for item in found.items if self.offset is not None else ():
+            item.properties["landshift:offset"] = self.offset
+        return found
 
     def _find(self, address: str, query: Query) -> SearchResult:
         if address.endswith((".parquet", ".geoparquet")):
