@@ -303,3 +303,37 @@ def test_the_user_knows_better_about_the_offset(tmp_path: Path) -> None:
         for offset in (None, -0.1)
     ]
     assert offsets == [0.0, -0.1]
+
+
+def test_jpeg_2000_items_of_cdse_give_each_band_at_its_finest(tmp_path: Path) -> None:
+    base = "s3://eodata/Sentinel-2/MSI/L2A/x.SAFE/IMG_DATA"
+    fields = item("cdse", 1, **{"processing:version": "05.10"})
+    fields["stac_version"] = "1.1.0"
+    fields["assets"] = {
+        f"{band}_{metres}m": {
+            "href": f"{base}/R{metres}m/{band}_{metres}m.jp2",
+            "gsd": metres,
+            "roles": ["data"],
+            "bands": [{"name": band}],
+            "raster:scale": 0.0001,
+            "raster:offset": -0.1,
+            "nodata": 0,
+        }
+        for band, sizes in {"B04": (60, 20, 10), "B8A": (60, 20)}.items()
+        for metres in sizes
+    }
+    fields["assets"]["SCL_20m"] = {"href": f"{base}/R20m/SCL_20m.jp2", "roles": ["data"]}
+    fields["assets"]["TCI_10m"] = {
+        "href": f"{base}/R10m/TCI_10m.jp2",
+        "roles": ["visual"],
+        "bands": [{"name": "B04"}],
+    }
+    path = write_json(tmp_path / "x.json", fields)
+    scene = scene_from_item(search(Stac(url=str(path)), Query()).items[0], source="s")
+    assert {name: file.href.rsplit("_", maxsplit=1)[1] for name, file in scene.bands.items()} == {
+        "red": "10m.jp2",
+        "nir08": "20m.jp2",
+    }
+    assert (scene.bands["red"].offset, scene.bands["red"].nodata) == (-0.1, 0.0)
+    assert scene.quality is not None
+    assert scene.quality.rule == "scl"
