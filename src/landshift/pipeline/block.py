@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -69,6 +71,8 @@ class BlockWork:
     """Open files and kept tiles, shared by all blocks of a process."""
     tile_px: int
     """Side of the tiles that a block is cut into while it is computed."""
+    threads: int = 1
+    """Tiles of a block that are computed at once; more than one where there are fewer blocks than workers."""
 
     def todo(self, block: Block) -> tuple[Job, ...]:
         """Products that this block is still to be done for."""
@@ -79,19 +83,26 @@ class BlockWork:
         from landshift.cube.store import write_block
 
         jobs = self.todo(block)
-        made: dict[str, list[tuple[Block, xr.Dataset]]] = {job.name: [] for job in jobs}
-        records = {job.name: Record() for job in jobs}
-        for tile in tiles_of(block, side=self.tile_px):
-            cubes = {name: self._source(name, tile, jobs) for name in self.passes if _wanted(name, jobs)}
-            for job in jobs:
-                merged = _merge([cubes[name] for name in job.sources if name in cubes], job)
-                made[job.name].append((tile, self._product(job, merged, tile, records[job.name])))
+        tiles = tiles_of(block, side=self.tile_px)
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="tile") as pool:
+            parts = list(pool.map(partial(self._tile, jobs=jobs), tiles))
         for job in jobs:
-            whole = _gather(block, made.pop(job.name))
-            record = records[job.name]
+            mine = [made.pop(job.name) for made in parts]
+            whole = _gather(block, [(tile, product) for tile, (product, _) in zip(tiles, mine, strict=True)])
+            record = Record.total([counted for _, counted in mine])
             record.clipped += write_block(job.store, block, whole)
             self._journal(job).finish(block.name, record.as_dict())
         return block.shape[0] * block.shape[1]
+
+    def _tile(self, tile: Block, *, jobs: tuple[Job, ...]) -> dict[str, tuple[xr.Dataset, Record]]:
+        """All products of a tile, in stored numbers, with what was counted."""
+        cubes = {name: self._source(name, tile, jobs) for name in self.passes if _wanted(name, jobs)}
+        made = {}
+        for job in jobs:
+            record = Record()
+            merged = _merge([cubes[name] for name in job.sources if name in cubes], job)
+            made[job.name] = (self._product(job, merged, tile, record), record)
+        return made
 
     def _journal(self, job: Job) -> Journal:
         return Journal(folder=self.journal, key=job.key)
@@ -150,6 +161,20 @@ class Record:
         self.errors[name] = [
             old + new for old, new in zip(self.errors.get(name, [0, 0, 0]), sums, strict=True)
         ]
+
+    @classmethod
+    def total(cls, parts: Sequence[Record]) -> Record:
+        """The counts of all tiles, added in their order."""
+        whole = cls()
+        for part in parts:
+            whole.clipped += part.clipped
+            whole.empty_px += part.empty_px
+            whole.read_errors += part.read_errors
+            whole.pixels += part.pixels
+            whole.seen, whole.clear = _plus(whole.seen, part.seen), _plus(whole.clear, part.clear)
+            for name, sums in part.errors.items():
+                whole.add_errors(name, (int(sums[0]), sums[1], sums[2]))
+        return whole
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values for the journal."""

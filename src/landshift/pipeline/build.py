@@ -101,8 +101,9 @@ class Build:
             holdout=holdout.Holdout(share=context.recipe.report.holdout, seed=context.recipe.report.seed),
             on_error=context.recipe.engine.on_error,
             reader=TileReader(
-                threads=max(1, workers // max(1, len(plan.blocks))), cache=cache_of(context.recipe)
+                held_bytes=memory_of(context.recipe.engine.memory) // 4, cache=cache_of(context.recipe)
             ),
+            threads=max(1, round(workers / _full_blocks(plan))),
             tile_px=self._tile(plan),
         )
         todo = [block for block in plan.blocks if work.todo(block)]
@@ -177,8 +178,8 @@ class Build:
             )
             planes += dates * (2 * max(len(bands) for bands in survey.bands.values()) + 1)
         workers = executor_of(self.context).workers
-        limit = memory_of(self.context.recipe.engine.memory) / workers
-        side = plan.block_px
+        limit = 0.75 * memory_of(self.context.recipe.engine.memory) / workers
+        side = plan.block_px if _full_blocks(plan) >= workers else plan.block_px // 2
         while side > 32 and planes * 4 * (side + 60) ** 2 > limit:
             side //= 2
         return side
@@ -224,6 +225,11 @@ def memory_of(text: str) -> int:
             if line.startswith("MemAvailable:"):
                 free = int(line.split()[1]) * 1024
     return bytes_of(text, where="engine.memory", whole=free)
+
+
+def _full_blocks(plan: Plan) -> float:
+    """The plan's area in whole blocks, 1 at least: narrow blocks at the edge keep nobody busy."""
+    return max(1.0, sum(block.shape[0] * block.shape[1] for block in plan.blocks) / plan.block_px**2)
 
 
 def _shared_bands(bands: Sequence[tuple[str, ...]], product: str) -> tuple[str, ...]:

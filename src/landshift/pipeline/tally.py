@@ -86,8 +86,8 @@ def write_holdout(out: Path, records: Records, jobs: Sequence[Job]) -> None:
                     "product": job.name,
                     "band": band,
                     "method": method,
-                    "rmse": math.sqrt(squares / count) if count else math.nan,
-                    "mae": magnitudes / count if count else math.nan,
+                    "rmse": round(math.sqrt(squares / count), 6) if count else math.nan,
+                    "mae": round(magnitudes / count, 6) if count else math.nan,
                     "n": int(count),
                 }
             )
