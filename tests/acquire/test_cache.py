@@ -115,7 +115,9 @@ def fill(folder: str) -> int:
 def test_processes_share_a_folder(tmp_path: Path) -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("forkserver")) as pool:
         sizes = list(pool.map(fill, [str(tmp_path)] * 3))
-    assert max(sizes) <= 200_000 * 1.1
+    assert max(sizes) <= 200_000 * 1.5, "writers overlap for a moment"
+    DiskCache(tmp_path, max_bytes=200_000).put(KEY, tile(0))
+    assert DiskCache(tmp_path).size() <= 200_000
     assert not list(tmp_path.rglob("*.partial"))
 
 

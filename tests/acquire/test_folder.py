@@ -334,3 +334,18 @@ def test_files_of_one_name_in_two_folders_stay_two_items(tmp_path: Path) -> None
         write(tmp_path / folder / "a_20200301.tif")
     items = adopt(Folder(path=str(tmp_path), bands=("red",)))
     assert sorted(item.id for item in items) == ["north_a_20200301", "south_a_20200301"]
+
+
+def test_what_is_adopted_is_valid_stac(tmp_path: Path) -> None:
+    import pystac
+    from pystac.validation import JsonSchemaSTACValidator
+
+    landsat(tmp_path / "l", "LC08_L2SP_005009_20150710_20200908_02_T2")
+    sentinel2(tmp_path / "s" / "S2A_29RKH_20200219_0_L2A")
+    write(tmp_path / "t" / "a_20200301.tif", Tiff(names=["B04"]))
+    cube(tmp_path / "n" / "ndvi.nc")
+    for item in adopt(tmp_path):
+        fields = item.to_dict(include_self_link=False, transform_hrefs=False)
+        fields["stac_extensions"] = []
+        version = str(fields["stac_version"])
+        JsonSchemaSTACValidator().validate_core(fields, pystac.STACObjectType.ITEM, version)

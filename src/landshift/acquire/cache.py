@@ -178,19 +178,19 @@ class DiskCache:
         with self._lock:
             self._fresh += len(content)
             due = self._fresh > self.max_bytes * _SLACK
-            self._fresh = 0 if due else self._fresh
-        if due:
-            self._shrink()
+        if due and self._shrink():
+            with self._lock:
+                self._fresh = 0
 
-    def _shrink(self) -> None:
-        """Drop what was not used for longest; one process at a time."""
+    def _shrink(self) -> bool:
+        """Drop what was not used for longest; False where another process is at it."""
         with _only_one(self.folder / "lock") as mine:
             if not mine:
-                return
+                return False
             entries = sorted(_entries(self.folder))
             excess = sum(size for _, size, _ in entries) - self.max_bytes * (1 - _SLACK)
             if excess <= 0:
-                return
+                return True
             excess += self.max_bytes * (1 - _SLACK - _LOW)
             for _, size, path in entries:
                 if excess <= 0:
@@ -198,6 +198,7 @@ class DiskCache:
                 with contextlib.suppress(OSError):
                     path.unlink()
                     excess -= size
+        return True
 
     def _give_up(self, error: OSError) -> None:
         if not self._broken:

@@ -139,9 +139,14 @@ def _row(item: pystac.Item, home: Path, *, source: str, reason: str | None) -> d
     """An item as JSON, with its fate."""
     fields = copy.deepcopy(item.to_dict(include_self_link=False, transform_hrefs=False))
     own = item.get_self_href()
-    fields["links"] = (
-        [{"rel": "self", "href": own, "type": "application/geo+json"}] if own and is_remote(own) else []
-    )
+    fields["links"] = [
+        {"rel": rel, "href": _portable(href, home), "type": kind}
+        for rel, href, kind in (
+            ("self", own if own and is_remote(own) else None, "application/geo+json"),
+            ("collection", _collection_of(fields, own), "application/json"),
+        )
+        if href
+    ]
     for asset in fields["assets"].values():
         asset["href"] = _portable(resolve(asset["href"], own) if own else asset["href"], home)
     fields["properties"]["landshift:source"] = source
@@ -150,6 +155,12 @@ def _row(item: pystac.Item, home: Path, *, source: str, reason: str | None) -> d
     fields["geometry"] = fields.get("geometry") or dict(_NOWHERE)
     fields["bbox"] = fields.get("bbox") or [0.0, 0.0, 0.0, 0.0]
     return fields
+
+
+def _collection_of(fields: Mapping[str, Any], own: str | None) -> str | None:
+    """Address of the item's collection."""
+    found = next((str(link["href"]) for link in fields["links"] if link["rel"] == "collection"), None)
+    return resolve(found, own) if found and own else found
 
 
 def _portable(href: str, home: Path) -> str:

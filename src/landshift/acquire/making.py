@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from landshift.acquire.catalogue import catalogue
 from landshift.acquire.raster import RasterFacts, look, projection, same_crs
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ def make_item(
         properties=dict(properties),
         collection=collection,
     )
+    if collection is not None:
+        about = f"{catalogue('earth-search').url}/collections/{collection}"
+        made.add_link(pystac.Link("collection", about, media_type="application/json"))
     return finish(made, layers)
 
 

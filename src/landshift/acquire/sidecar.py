@@ -93,6 +93,6 @@ def _items(path: Path, said: Mapping[str, Any], local: Mapping[str, Path]) -> li
         else:
             del item.assets[key]
     ground(item, local)
-    item.links = []
+    item.links = [link for link in item.links if link.rel == "collection"]
     item.set_self_href(path.as_posix())
     return [item]

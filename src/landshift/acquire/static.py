@@ -133,7 +133,11 @@ def take(found: Walk, at: str, part: Mapping[str, Any], *, skip: bool) -> None:
         own = next((link["href"] for link in fields.get("links") or [] if link.get("rel") == "self"), at)
         for asset in fields["assets"].values():
             asset["href"] = resolve(str(asset["href"]), at)
-        fields["links"] = []
+        fields["links"] = [
+            {**link, "href": resolve(str(link["href"]), at)}
+            for link in fields.get("links") or []
+            if link.get("rel") == "collection"
+        ]
         if not fields.get("collection") and "odc:product" in fields["properties"]:
             fields["collection"] = fields["properties"]["odc:product"]  # datacube items name it so
         item = pystac.Item.from_dict(fields)
