@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -148,14 +150,20 @@ def footprint(facts: RasterFacts) -> tuple[dict[str, Any], list[float]]:
     Args:
         facts: The file's header.
     """
+    text, bounds = _outline(facts.shape, facts.transform, facts.crs.to_wkt())
+    return json.loads(text), list(bounds)
+
+
+@functools.lru_cache(maxsize=4096)
+def _outline(shape: tuple[int, int], transform: tuple[float, ...], wkt: str) -> tuple[str, tuple[float, ...]]:
+    """The footprint of a grid, as text; dates of one series share theirs."""
     from affine import Affine
     from odc.geo.geobox import GeoBox
     from shapely.geometry import mapping
 
-    box = GeoBox(facts.shape, Affine(*facts.transform), facts.crs.to_wkt())
-    outline = box.footprint("EPSG:4326", npoints=16).geom
-    rounded = _rounded(mapping(outline))
-    return rounded, [round(float(value), 7) for value in outline.bounds]
+    outline = GeoBox(shape, Affine(*transform), wkt).footprint("EPSG:4326", npoints=16).geom
+    bounds = tuple(round(float(value), 7) for value in outline.bounds)
+    return json.dumps(_rounded(mapping(outline))), bounds
 
 
 def _rounded(geometry: Mapping[str, Any]) -> dict[str, Any]:
