@@ -32,6 +32,7 @@ from landshift.plan import (
     ThreadExecutor,
     cores,
     plan_blocks,
+    write_atomic,
 )
 from landshift.scene import Pass
 from landshift.step import key as step_key
@@ -63,7 +64,8 @@ class Build:
             sources = {source.name: survey.fingerprint(source.name) for source in recipe.sources_of(product)}
             bands = {name: list(survey.bands[name]) for name in sources}
             report = recipe.report
-            rest = [list(product.indices), sources, bands, survey.place, LAYOUT, report.holdout, report.seed]
+            scored = [report.holdout, report.seed]
+            rest = [product.name, list(product.indices), sources, bands, survey.place, LAYOUT, *scored]
             mask = "" if recipe.mask is None else step_key(recipe.mask)
             found[product.name] = step_key(self.timed(product), mask, str(rest))
         return found
@@ -123,10 +125,11 @@ class Build:
         context = self.context
         store = context.cube(product)
         marker = context.out.hidden / "stores" / f"{product.name}.key"
-        if store.exists() and (not marker.is_file() or marker.read_text() != key):
-            shutil.rmtree(store)
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.write_text(key)
+        if not (store.exists() and marker.is_file() and marker.read_text() == key):
+            # what the journal says of blocks is true of a store that is whole: both go, the marker first
+            marker.unlink(missing_ok=True)
+            shutil.rmtree(context.out.hidden / "journal" / "build" / key, ignore_errors=True)
+            shutil.rmtree(store, ignore_errors=True)
         names = tuple(source.name for source in context.recipe.sources_of(product))
         groups = sorted((group for name in names for group in context.survey.passes[name]), key=_when)
         if not groups:
@@ -156,6 +159,7 @@ class Build:
             attrs={"landshift:key": key},
             blocks=plan.blocks,
         )
+        write_atomic(marker, key.encode())
         return job
 
     def _drop_strangers(self) -> None:

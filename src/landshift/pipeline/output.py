@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,10 @@ class Stage:
     """Does it; gives what is to be counted. Called again after a kill, it goes on where it stopped."""
     outputs: tuple[str, ...]
     """Files and folders it makes, relative to the output folder; removed before it is done anew."""
+    tables: tuple[str, ...] = ()
+    """Names of the tables it may write; removed too, so that none of an earlier recipe stays."""
     clears: bool = True
-    """False where the work itself decides what of its outputs is out of date."""
+    """False where the work itself decides what of its outputs is out of date; its tables go all the same."""
 
     @property
     def key(self) -> str:
@@ -89,12 +91,36 @@ class Output:
         """Journal, survey values and locks: ``.landshift/``."""
         return self.path / ".landshift"
 
+    @property
+    def foreign(self) -> bool:
+        """Whether the folder holds what landshift did not write; a trial's folder is no stranger."""
+        if not self.path.is_dir() or (self.hidden / "place.json").is_file():
+            return self.path.exists() and not self.path.is_dir()
+        return any(
+            item.name != ".landshift" and not (item.name == "try" and (item / ".landshift").is_dir())
+            for item in self.path.iterdir()
+        )
+
+    def refuse_foreign(self) -> None:
+        """Leave alone, before anything is written, a folder that landshift did not make.
+
+        Raises:
+            StoreError: It holds something else.
+        """
+        if self.foreign:
+            raise StoreError(
+                "this folder is not empty and is not a landshift output",
+                where=self.path,
+                hint="choose a new or empty folder",
+            )
+
     def prepare(self, place: Mapping[str, Any]) -> None:
         """Make the folder, check that it is this place's, and clear what a kill left half-written.
 
         Raises:
             StoreError: It cannot be written, or holds the results of another place.
         """
+        self.refuse_foreign()
         marker = self.hidden / "place.json"
         if marker.is_file():
             held = json.loads(marker.read_text())
@@ -107,41 +133,40 @@ class Output:
                     allowed=", ".join(f"{name} {_short(held.get(name))}" for name in changed),
                     hint="choose another output folder, or remove this one with `landshift clean`",
                 )
-        elif self.path.is_dir() and any(item.name != ".landshift" for item in self.path.iterdir()):
-            raise StoreError(
-                "this folder is not empty and is not a landshift output",
-                where=self.path,
-                hint="choose a new or empty folder",
-            )
         write_atomic(marker, json.dumps(dict(place), sort_keys=True).encode())
-        for partial in self.path.rglob("*.partial"):
-            shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+        for partial in list(self.path.rglob("*.partial")):
+            _remove(partial)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep a second run out of the folder; a lock whose process is gone does not count.
+        """Keep a second run out of the folder; the lock of a killed run does not count.
 
         Raises:
             StoreError: Another run is at work here.
         """
         file = self.hidden / "lock"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if file.is_file() and _alive(file.read_text()):
-            raise StoreError(
-                "another run is at work in this folder", where=self.path, hint="wait for it to end"
-            )
-        file.write_text(str(os.getpid()))
         try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handle = file.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise StoreError(
+                f"the output folder cannot be written: {error.strerror}",
+                where=self.path,
+                hint="choose a folder that you may write, with `--out`",
+            ) from error
+        with handle:
+            if not _taken(handle.fileno()):
+                raise StoreError(
+                    "another run is at work in this folder", where=self.path, hint="wait for it to end"
+                )
             yield
-        finally:
-            file.unlink(missing_ok=True)
 
     def do(self, stage: Stage) -> StageResult:
         """Do a stage, unless what is there is up to date."""
         key = stage.key
         marker = self.hidden / "stages" / f"{stage.name}.json"
         held = json.loads(marker.read_text()) if marker.is_file() else {}
-        missing = [name for name in stage.outputs if not (self.path / name).exists()]
+        missing = [name for name in _made(held, stage) if not (self.path / name).exists()]
         if held.get("key") == key and held.get("state") == "done" and not missing:
             self.say(f"{stage.name}: up to date")
             return StageResult(
@@ -150,8 +175,14 @@ class Output:
         same = held.get("key") == key and held.get("state") == "started"
         why = "" if not held or same else _why(held, stage, missing)
         if not same:
-            for name in stage.outputs if stage.clears else ():
-                _remove(self.path / name)
+            # a kill while outputs are removed must find neither them nor their key valid
+            old = replace(
+                stage,
+                outputs=tuple(sorted({*held.get("outputs", ()), *stage.outputs})),
+                tables=tuple(sorted({*held.get("tables", ()), *stage.tables})),
+            )
+            self._mark(marker, old, state="clearing", record={})
+            self._clear(old.outputs if stage.clears else (), old.tables)
             self._mark(marker, stage, state="started", record={})
         state = "resumed" if same else "redone" if held else "done"
         self.say(f"{stage.name}: {state}{' because ' + why if why else ''}" if held else f"{stage.name}")
@@ -161,6 +192,16 @@ class Output:
         seconds = time.perf_counter() - begin
         self._mark(marker, stage, state="done", record=record)
         return StageResult(name=stage.name, key=key, state=state, why=why, record=record, seconds=seconds)
+
+    def forget(self, name: str) -> None:
+        """Remove what a stage made that the recipe no longer asks for."""
+        marker = self.hidden / "stages" / f"{name}.json"
+        if marker.is_file():
+            held = json.loads(marker.read_text())
+            self.say(f"{name}: removed, the recipe no longer asks for it")
+            write_atomic(marker, json.dumps(held | {"state": "clearing"}, sort_keys=True).encode())
+            self._clear(held.get("outputs", ()), held.get("tables", ()))
+            marker.unlink()
 
     def status(self) -> dict[str, dict[str, Any]]:
         """What the folder says of every stage: name to key, state and record."""
@@ -198,6 +239,13 @@ class Output:
             warnings.showwarning = note  # type: ignore[assignment]  # the hook the standard library documents
             yield
 
+    def _clear(self, outputs: Iterable[str], tables: Iterable[str]) -> None:
+        for name in outputs:
+            _remove(self.path / name)
+        for name in tables:
+            for file in (self.path / "tables").glob(f"{name}.*"):
+                _remove(file)
+
     def _notes(self, stage: str, key: str) -> Path:
         return self.hidden / "warnings" / f"{stage}-{key}.jsonl"
 
@@ -207,9 +255,22 @@ class Output:
             "state": state,
             "settings": stage.settings,
             "inputs": list(stage.inputs),
+            "outputs": list(stage.outputs),
+            "tables": [name for name in stage.tables if (self.path / _parquet(name)).is_file()]
+            if state == "done"
+            else list(stage.tables),
             "record": record,
         }
         write_atomic(marker, json.dumps(facts, sort_keys=True, default=str).encode())
+
+
+def _made(held: Mapping[str, Any], stage: Stage) -> list[str]:
+    """What must be there for a stage to be up to date: its outputs, and the tables it wrote."""
+    return [*stage.outputs, *(_parquet(name) for name in held.get("tables", ()))]
+
+
+def _parquet(name: str) -> str:
+    return f"tables/{name}.parquet"
 
 
 def _why(held: Mapping[str, Any], stage: Stage, missing: list[str]) -> str:
@@ -246,11 +307,16 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
+def _taken(file: int) -> bool:
+    """Lock an open file for this process: the system frees it when the process ends, however it ends."""
+    if sys.platform == "win32":
         return True
-    return int(pid) != os.getpid()
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # file systems without locks
+        return True
+    return True

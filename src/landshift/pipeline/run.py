@@ -67,6 +67,7 @@ def run(
     folder = Path(out) / "try" if try_m is not None else Path(out)
     output = Output(path=folder, say=heard.say)
     begin = time.perf_counter()
+    output.refuse_foreign()
     with output.lock(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataQualityWarning)
         found = survey(made, out=folder, crop_m=try_m, progress=heard.progress)
@@ -103,7 +104,9 @@ def _do(context: stages.Context, until: str | None) -> list[StageResult]:
     results: list[StageResult] = []
     for name in STAGES:
         stage = made[name](keys)
-        if stage is not None:
+        if stage is None:
+            context.out.forget(name)
+        else:
             if name == "publish":
                 said = context.out.warnings(results)
                 _record(context, RunResult(out=context.out.path, stages=tuple(results), warnings=said))

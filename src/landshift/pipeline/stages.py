@@ -135,12 +135,17 @@ def build(context: Context, keys: Keys) -> Stage:
     return Stage(
         name="build",
         settings={
-            "products": work.keys,
+            "products": {
+                product.name: table(work.timed(product)) | {"indices": list(product.indices)}
+                for product in context.recipe.products
+            },
             "mask": None if context.recipe.mask is None else table(context.recipe.mask),
+            "holdout": context.recipe.report.holdout,
         },
-        inputs=(keys["survey"],),
+        inputs=(keys["survey"], *work.keys.values()),
         work=work,
         outputs=tuple(f"cubes/{product.name}.zarr" for product in context.recipe.products),
+        tables=("clear", "holdout"),
         clears=False,
     )
 
@@ -188,7 +193,8 @@ def train(context: Context, keys: Keys) -> Stage | None:
         settings={name: table(step) for name, step in steps.items()} | {"train": table(recipe.train)},
         inputs=(product_key(context, keys), keys["labels"]),
         work=partial(teach, context),
-        outputs=("model", *(("models",) if len(context.models()) > 1 else ())),
+        outputs=("model", "models") if len(context.models()) > 1 else ("model",),
+        tables=("accuracy", "confusion", "history"),
     )
 
 
@@ -233,6 +239,7 @@ def change(context: Context, keys: Keys) -> Stage | None:
         inputs=(keys["predict"],),
         work=partial(find_change, context),
         outputs=("change",),
+        tables=("area", "transitions", "gains"),
     )
 
 
@@ -249,7 +256,8 @@ def zonal(context: Context, keys: Keys) -> Stage | None:
         settings=table(step) | {"zones": file_mark(zones)},
         inputs=(keys["predict"], keys.get("change", "")),
         work=partial(find_zones, context, zones),
-        outputs=("tables/zonal.parquet",),
+        outputs=(),
+        tables=("zonal", "zonal_change"),
     )
 
 
@@ -264,7 +272,8 @@ def score(context: Context, keys: Keys) -> Stage | None:
         settings={},
         inputs=tuple(keys.values()),
         work=partial(work, context),
-        outputs=("tables/scoreboard.parquet",),
+        outputs=(),
+        tables=("scoreboard",),
     )
 
 

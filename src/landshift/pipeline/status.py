@@ -86,7 +86,8 @@ def remove_output(out: Path) -> Path:
     Raises:
         StoreError: The folder is not a landshift output.
     """
-    if not (out / ".landshift").is_dir():
+    known = (out / ".landshift").is_dir() or (out / "try" / ".landshift").is_dir()
+    if not known or Output(path=out).foreign:
         raise StoreError(
             "this folder is not a landshift output", where=out, hint="remove it by hand if you mean it"
         )
