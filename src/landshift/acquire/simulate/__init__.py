@@ -14,12 +14,12 @@ from landshift.acquire.simulate.simulation import Simulate
 
 if TYPE_CHECKING:
     from landshift.acquire.simulate.clear import clear_sky
-    from landshift.acquire.simulate.facts import classes
+    from landshift.acquire.simulate.facts import LAND_CLASSES
     from landshift.acquire.simulate.scenes import write_scenes
 
-__all__ = ["Simulate", "classes", "clear_sky", "write_scenes"]
+__all__ = ["LAND_CLASSES", "Simulate", "clear_sky", "write_scenes"]
 
-_HOME: Final = {"classes": "facts", "clear_sky": "clear", "write_scenes": "scenes"}
+_HOME: Final = {"LAND_CLASSES": "facts", "clear_sky": "clear", "write_scenes": "scenes"}
 
 
 def __getattr__(name: str) -> Any:

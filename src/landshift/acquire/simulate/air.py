@@ -25,6 +25,10 @@ __all__ = ["Air", "air_of", "level_of", "measured"]
 _OCTAVES: Final = 6
 _DENSE: Final = 26.0
 """Optical depth per unit of the field above its threshold."""
+_GRADIENT_M: Final = 15_000.0
+"""Width of the slow gradient that atmospheric correction leaves."""
+_RELIEF_M: Final = 420.0
+"""Width of the lumps on a cloud's top."""
 _U: Final = np.uint64
 
 
@@ -175,12 +179,15 @@ def _report(seed: np.uint64, values: NDArray[Any], air: Any, frame: Any, numbers
     gain, offset, slope, noise, shade, white_cloud, white_veil = numbers
     row0, col0 = np.int64(np.floor(-top / pixel + 0.5)), np.int64(np.floor(left / pixel + 0.5))
     for i in range(values.shape[0]):
-        y = (top - (i + 0.5) * pixel) / 15000.0
+        y = top - (i + 0.5) * pixel
         for j in range(values.shape[1]):
+            x = left + (j + 0.5) * pixel
             value = np.float64(values[i, j]) * (1.0 - shade * shadow[i, j])
             value = value * (1.0 - cirrus[i, j]) + white_veil * cirrus[i, j]
-            value = value * (1.0 - cloud[i, j]) + white_cloud * cloud[i, j]
-            drift = smooth(seed ^ _U(0x5151), (left + (j + 0.5) * pixel) / 15000.0, y)
+            if cloud[i, j] > 0.0:
+                relief = 0.9 + 0.1 * smooth(seed ^ _U(0x77), x / _RELIEF_M, y / _RELIEF_M)
+                value = value * (1.0 - cloud[i, j]) + white_cloud * relief * cloud[i, j]
+            drift = smooth(seed ^ _U(0x5151), x / _GRADIENT_M, y / _GRADIENT_M)
             value = value * gain + offset + slope * drift
             grain = white(seed, row0 + i, col0 + j) * noise * np.sqrt(0.5 + 2.5 * max(value, 0.0))
             values[i, j] = value + grain

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from landshift import sensor as sensors
 from landshift.cube.classes import LandClass
 
-__all__ = ["Material", "classes", "endmembers", "light", "material", "materials", "mistakes", "orbits"]
+__all__ = [
+    "LAND_CLASSES",
+    "Material",
+    "classes",
+    "endmembers",
+    "light",
+    "material",
+    "materials",
+    "mistakes",
+    "orbits",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +60,10 @@ def classes() -> tuple[LandClass, ...]:
     """
     listed = _toml("materials")["class"]
     return tuple(LandClass(value=value, name=name, colour=colour) for name, (value, colour) in listed.items())
+
+
+LAND_CLASSES: Final = classes()
+"""The land classes of maps and labels."""
 
 
 @functools.cache

@@ -57,6 +57,10 @@ class Granule:
     """Name of the sensor."""
     name: str
     """Name of the tile."""
+    row: int
+    """Counted from the north."""
+    col: int
+    """Counted from the west."""
     left: float
     """Easting of the left edge, metres."""
     top: float
@@ -94,7 +98,7 @@ class Granule:
         return box(self.left, bottom, right, self.top).intersection(swath)
 
 
-def swath_edge(seen: Overpass, site: Site, y: NDArray[np.float64]) -> NDArray[np.float64]:
+def swath_edge(seen: Overpass, site: Site, y: NDArray[Any]) -> NDArray[Any]:
     """Easting at which the swath ends, by northing."""
     left, bottom, right, top = site.bounds
     return (left + right) / 2.0 + seen.swath * (right - left) - _TILT * (y - (bottom + top) / 2.0)
@@ -132,6 +136,8 @@ def granules(site: Site, sensor: str) -> tuple[Granule, ...]:
             sensor=sensor,
             name=f"{chr(65 + col % 26)}{chr(65 + row % 22)}"
             + (f"{row}{col}" if row > 21 or col > 25 else ""),
+            row=row,
+            col=col,
             left=west + x,
             top=north - y,
             height_m=height,

@@ -41,6 +41,12 @@ LAKE: Final = 14
 SAND: Final = 15
 TOWN_M: Final = 4200.0
 """Spacing of towns."""
+HAMLET_M: Final = 1900.0
+"""Spacing of hamlets."""
+SITES: Final = 0.02
+"""Share of parcels anywhere in the country that are sites for a business of their own."""
+URBAN: Final = 2.2
+"""Town index below which a parcel may be built up one day."""
 RIVER_M: Final = 5200.0
 """Spacing of rivers."""
 HIGHWAY_M: Final = 7800.0
@@ -49,35 +55,43 @@ _U: Final = np.uint64
 
 
 @njit(cache=True, nogil=True)
-def _town(seed: np.uint64, u: float, v: float) -> Any:
-    """Distance to the nearest town in units of its radius (below 1: built before 2017), and that radius."""
-    i0, j0 = np.int64(np.floor(u / TOWN_M)), np.int64(np.floor(v / TOWN_M))
-    best, radius = 1e9, 1.0
-    s = seed + _U(211)
+def _centres(seed: np.uint64, at: Any, spacing: float, radii: Any, share: float) -> Any:
+    """Distance to the nearest centre of a jittered lattice, in units of its radius."""
+    u, v = at
+    i0, j0 = np.int64(np.floor(u / spacing)), np.int64(np.floor(v / spacing))
+    best = 1e9
     for i in range(i0 - 1, i0 + 2):
         for j in range(j0 - 1, j0 + 2):
-            h = hashed(s, i, j)
-            cu = (i + 0.5 + 0.5 * (uniform(h) - 0.5)) * TOWN_M
-            cv = (j + 0.5 + 0.5 * (uniform(hashed(s + _U(1), i, j)) - 0.5)) * TOWN_M
-            r = 420.0 + 480.0 * uniform(hashed(s + _U(2), i, j))
-            d = np.sqrt((u - cu) ** 2 + (v - cv) ** 2) / r
-            if d < best:
-                best, radius = d, r
-    bumpy = 1.0 + 0.55 * fractal(s + _U(3), u / 650.0, v / 650.0, 2)
-    return best * bumpy, radius
+            if uniform(hashed(seed + _U(3), i, j)) > share:
+                continue
+            cu = (i + 0.5 + 0.55 * (uniform(hashed(seed, i, j)) - 0.5)) * spacing
+            cv = (j + 0.5 + 0.55 * (uniform(hashed(seed + _U(1), i, j)) - 0.5)) * spacing
+            radius = radii[0] + (radii[1] - radii[0]) * uniform(hashed(seed + _U(2), i, j))
+            best = min(best, np.sqrt((u - cu) ** 2 + (v - cv) ** 2) / radius)
+    return best
 
 
 @njit(cache=True, nogil=True)
-def _target(seed: np.uint64, u: float, v: float) -> float:
+def _town(seed: np.uint64, u: float, v: float) -> Any:
+    """Town index: distance to the nearest town or hamlet in units of its radius; below 1: built before 2017."""
+    s = seed + _U(211)
+    town = _centres(s, (u, v), TOWN_M, (400.0, 850.0), 1.1)
+    hamlet = _centres(s + _U(20), (u, v), HAMLET_M, (90.0, 190.0), 0.6)
+    bumpy = 1.0 + 0.6 * fractal(s + _U(40), u / 650.0, v / 650.0, 3)
+    return min(town * bumpy, max(0.8 * hamlet, 0.75))
+
+
+@njit(cache=True, nogil=True)
+def _target(seed: np.uint64, u: float, v: float) -> Any:
     """Typical parcel size of a cell in square metres: large fields here, small ones there, smaller in town."""
     i, j = np.floor(u / CELL_M), np.floor(v / CELL_M)
-    town, _ = _town(seed, (i + 0.5) * CELL_M, (j + 0.5) * CELL_M)
+    town = _town(seed, (i + 0.5) * CELL_M, (j + 0.5) * CELL_M)
     r = uniform(hashed(seed + _U(307), np.int64(i), np.int64(j)))
     return 9000.0 if town < 1.6 else 12000.0 + 38000.0 * r * r
 
 
 @njit(cache=True, nogil=True)
-def _forest(seed: np.uint64, u: float, v: float) -> float:
+def _forest(seed: np.uint64, u: float, v: float) -> Any:
     """How much a place wants to be forest; above 0.12 it is."""
     return fractal(seed + _U(401), u / 1900.0, v / 1900.0, 3)
 
@@ -98,7 +112,7 @@ def _river(seed: np.uint64, x: float, y: float) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _highway(seed: np.uint64, x: float, y: float) -> float:
+def _highway(seed: np.uint64, x: float, y: float) -> Any:
     """Distance to the middle of the nearest main road, metres."""
     s = seed + _U(601)
     a, b = 0.97 * x - 0.24 * y, 0.24 * x + 0.97 * y
@@ -109,7 +123,7 @@ def _highway(seed: np.uint64, x: float, y: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _lake(seed: np.uint64, x: float, y: float) -> float:
+def _lake(seed: np.uint64, x: float, y: float) -> Any:
     """Above 0 a lake, just below it its shore."""
     return fractal(seed + _U(701), x / 1300.0, y / 1300.0, 3) - 0.50
 
@@ -192,19 +206,27 @@ def elements(
         keys: uint64 (n,) filled with the parcels' keys.
         codes: uint8 (n,) filled with element x 8 + level.
     """
+    cell_u, cell_v, target = np.int64(-1 << 40), np.int64(-1 << 40), 0.0
+    last, town, centre_wish = _U(0), 9.0, 0.0
     for n in range(xs.size):
         x, y = xs[n], ys[n]
         u, v = bend(seed, x, y)
-        key, box, lane = parcel(seed, u, v, _target(seed, u, v))
-        keys[n] = key
-        element = ROAD if _highway(seed, x, y) < 10.0 or lane < 3.2 else _water(seed, x, y)
-        if element < 0:
+        i, j = np.int64(np.floor(u / CELL_M)), np.int64(np.floor(v / CELL_M))
+        if i != cell_u or j != cell_v:
+            cell_u, cell_v, target = i, j, _target(seed, u, v)
+        key, box, lane = parcel(seed, u, v, target)
+        if key != last:  # neighbours mostly share their parcel
             cu, cv = 0.5 * (box[0] + box[1]), 0.5 * (box[2] + box[3])
-            town, _ = _town(seed, cu, cv)
-            wants = 0.65 * _forest(seed, cu, cv) + 0.35 * _forest(seed, u, v)
+            last, town, centre_wish = key, _town(seed, cu, cv), _forest(seed, cu, cv)
+        keys[n] = key
+        element = _water(seed, x, y)
+        if (lane < 3.2 and element != LAKE) or _highway(seed, x, y) < 10.0:
+            element = ROAD
+        if element < 0:
+            wants = 0.65 * centre_wish + 0.35 * _forest(seed, u, v)
             edge = min(u - box[0], box[1] - u, v - box[2], box[3] - v)
             element = 4 * _rural(seed, x, y, wants, edge)
-            if town < 2.2:
+            if town < URBAN or uniform(hashed(key, 3, 9)) < SITES:
                 element += _urban(seed, key, box, (u, v), town)
         codes[n] = element * LEVELS + _level(seed, x, y)
 
@@ -217,18 +239,19 @@ def describe(seed: np.uint64, xs: NDArray[Any], ys: NDArray[Any], out: NDArray[A
         seed: Seed of the landscape.
         xs: float64 (n,) eastings of one point per parcel.
         ys: float64 (n,) northings.
-        out: float64 (n, 8) filled with: town index, wish to be forest, distance to the river and lake index at
-            the centre, centre u and v, area in square metres, distance index of dryness.
+        out: float64 (n, 9) filled with: town index, wish to be forest, distance to the river and lake index at
+            the centre, centre u and v, area in square metres, how dry it is, whether it is a business site.
     """
     for n in range(xs.size):
         u, v = bend(seed, xs[n], ys[n])
-        _, box, _ = parcel(seed, u, v, _target(seed, u, v))
+        key, box, _ = parcel(seed, u, v, _target(seed, u, v))
         cu, cv = 0.5 * (box[0] + box[1]), 0.5 * (box[2] + box[3])
         x, y = 0.9563 * cu - 0.2924 * cv, 0.2924 * cu + 0.9563 * cv
-        out[n, 0], _ = _town(seed, cu, cv)
+        out[n, 0] = _town(seed, cu, cv)
         out[n, 1] = _forest(seed, cu, cv)
         out[n, 2], _ = _river(seed, x, y)
         out[n, 3] = _lake(seed, x, y)
         out[n, 4], out[n, 5] = cu, cv
         out[n, 6] = (box[1] - box[0]) * (box[3] - box[2])
         out[n, 7] = fractal(seed + _U(1201), cu / 2300.0, cv / 2300.0, 2)
+        out[n, 8] = uniform(hashed(key, 3, 9)) < SITES

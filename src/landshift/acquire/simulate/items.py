@@ -49,9 +49,14 @@ def item_id(granule: Granule, seen: Overpass, site: Site) -> str:
         platform = "S2" + seen.platform[-1].upper()
         return f"{platform}_T{site.zone}{granule.name}_{seen.moment:%Y%m%dT%H%M%S}_L2A"
     platform = "LC0" + seen.platform[-1]
-    row = 26 + ord(granule.name[1]) - 65
+    path, row = _path_row(granule, seen)
     made = seen.moment + timedelta(days=9)
-    return f"{platform}_L2SP_{seen.orbit:03d}{row:03d}_{seen.moment:%Y%m%d}_{made:%Y%m%d}_02_T1_SR"
+    return f"{platform}_L2SP_{path:03d}{row:03d}_{seen.moment:%Y%m%d}_{made:%Y%m%d}_02_T1_SR"
+
+
+def _path_row(granule: Granule, seen: Overpass) -> tuple[int, int]:
+    """Path and row of a Landsat scene."""
+    return seen.orbit - granule.col, 26 + granule.row
 
 
 def file_of(identifier: str, sensor: str, native: str) -> str:
@@ -160,13 +165,13 @@ def _sentinel(granule: Granule, seen: Overpass, site: Site, shares: dict[str, fl
 
 
 def _landsat(granule: Granule, seen: Overpass, shares: dict[str, float]) -> dict[str, Any]:
-    row = 26 + ord(granule.name[1]) - 65
+    path, row = _path_row(granule, seen)
     return {
         "constellation": "landsat",
         "instruments": ["oli", "tirs"],
         "landsat:cloud_cover_land": round(shares["cloud"], 4),
         "landsat:wrs_type": "2",
-        "landsat:wrs_path": f"{seen.orbit:03d}",
+        "landsat:wrs_path": f"{path:03d}",
         "landsat:wrs_row": f"{row:03d}",
         "landsat:collection_category": "T1",
         "landsat:collection_number": "02",

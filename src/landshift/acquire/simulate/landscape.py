@@ -43,7 +43,7 @@ class Ground:
         self, sim: Simulate, *, sensor: str, day: date, geometry: Geometry | None
     ) -> NDArray[np.float32]:
         """Reflectance of every row on a day (rows, bands)."""
-        return spectra(self.patches, sensor=sensor, seed=sim.seed, day=day, geometry=geometry)
+        return spectra(self.patches, sim, sensor=sensor, day=day, geometry=geometry)
 
     def land_class(self, when: float) -> NDArray[np.uint8]:
         """Land class of every point at a decimal year."""
@@ -82,9 +82,7 @@ def block(
     )
 
 
-def points(
-    sim: Simulate, xs: NDArray[np.float64], ys: NDArray[np.float64], *, margin: int = 0, workers: int = 2
-) -> Ground:
+def points(sim: Simulate, xs: NDArray[Any], ys: NDArray[Any], *, margin: int = 0, workers: int = 2) -> Ground:
     """The ground at any points.
 
     Args:
@@ -107,7 +105,7 @@ def points(
     with ThreadPoolExecutor(max(1, workers)) as pool:
         list(pool.map(work, itertools.pairwise(cuts)))
     unique, first, parcel = np.unique(keys, return_index=True, return_inverse=True)
-    place = np.empty((unique.size, 8))
+    place = np.empty((unique.size, 9))
     at = np.unravel_index(first, xs.shape)
     describe(seed, np.ascontiguousarray(xs[at]), np.ascontiguousarray(ys[at]), place)
     code = parcel.astype(np.int32) * 16 + codes // LEVELS

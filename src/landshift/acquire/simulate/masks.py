@@ -28,7 +28,11 @@ THIN: Final = 0.06
 SHADOW: Final = 0.30
 """Share of direct sunlight lost from which a pixel is in shadow."""
 _BRIGHT: Final = 0.24
-_OCTAVES: Final = 2
+"""Mean reflectance of the visible bands from which clear land may be taken for a cloud."""
+_EDGE: Final = 0.85
+"""Opacity below which a cloud may be missed altogether."""
+_DENSE: Final = 0.8
+_OCTAVES: Final = 3
 
 
 def true_mask(air: Air, water: NDArray[np.bool_], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -67,38 +71,44 @@ def product_mask(
     """
     field = np.empty((2, *valid.shape))
     _patches(seen.key(sim.seed, "mask"), field, frame)
-    below = {name: _below(field, sim, share) for name, share in facts.mistakes().items()}
+    share = {name: min(sim.mask_mistakes * part, 1.0) for name, part in facts.mistakes().items()}
     opaque = 1.0 - (1.0 - air.cloud) * (1.0 - air.cirrus)
     brightness = (bands["blue"] + bands["green"] + bands["red"]) / 3.0
     thick, thin, shade = opaque > CLOUD, opaque > THIN, air.shadow > SHADOW
     clear = ~thin & ~shade
     dark = clear & (bands["nir08"] < 0.14) & (bands["nir08"] > 0.05)
+    bright = clear & (brightness > _BRIGHT)
+    lost = (thick & (opaque < _EDGE) & _below(field[0], share["edge_missed"])) | (
+        thin & ~thick & _below(field[0], share["thin_missed"])
+    )
     said = {
-        "cloud": (thick & ~below["cloud_missed"]) | (clear & (brightness > _BRIGHT) & below["bright_false"]),
-        "thin": thin & ~thick & ~below["thin_missed"],
-        "shadow": (shade & ~thin & ~below["shadow_missed"]) | (dark & below["dark_false"]),
-        "dense": opaque > 0.8,
+        "cloud": (thick & ~lost) | (bright & _below(field[1], share["bright_false"])),
+        "thin": thin & ~thick & ~lost,
+        "shadow": (shade & ~thin & ~_below(field[0], share["shadow_missed"]))
+        | (dark & _below(field[1], share["dark_false"])),
+        "dense": opaque > _DENSE,
         "veil": air.cirrus > air.cloud,
     }
     code = _scl if seen.sensor == "sentinel-2-l2a" else _qa_pixel
     return code(said, _land(bands), valid)
 
 
-def _below(field: NDArray[np.float64], sim: Simulate, share: float) -> NDArray[np.bool_]:
-    """Where the random field is so low that a mistake happens; missed and false ones have a field each."""
-    wanted = min(share * sim.mask_mistakes, 1.0)
-    found: NDArray[np.bool_] = field[0] < (level_of(_OCTAVES, wanted) if wanted > 0 else -np.inf)
+def _below(field: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
+    """Where a random field is so low that a mistake of this share happens."""
+    found: NDArray[np.bool_] = field < (level_of(_OCTAVES, share) if share > 0 else -np.inf)
     return found
 
 
 @njit(cache=True, nogil=True)
 def _patches(seed: np.uint64, out: NDArray[Any], frame: Any) -> None:
+    """Two random fields: a wide one for what is missed, a narrow one for false alarms."""
     left, top, pixel = frame
     for i in range(out.shape[1]):
         y = top - (i + 0.5) * pixel
         for j in range(out.shape[2]):
             x = left + (j + 0.5) * pixel
-            out[0, i, j] = fractal(seed, x / 90.0, y / 90.0, 2)
+            out[0, i, j] = fractal(seed, x / 360.0, y / 360.0, _OCTAVES)
+            out[1, i, j] = fractal(seed ^ np.uint64(0x3F), x / 70.0, y / 70.0, _OCTAVES)
 
 
 def _land(bands: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.bool_]]:

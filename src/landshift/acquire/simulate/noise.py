@@ -34,20 +34,20 @@ def scramble(value: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def hashed(seed: np.uint64, i: int, j: int) -> np.uint64:
+def hashed(seed: np.uint64, i: Any, j: Any) -> np.uint64:
     """Hash a cell of an integer lattice."""
     value = scramble(seed ^ (np.uint64(i) * _ROW))
     return scramble(value ^ (np.uint64(j) * _COLUMN))
 
 
 @njit(cache=True, nogil=True)
-def uniform(value: np.uint64) -> float:
+def uniform(value: np.uint64) -> Any:
     """A hash as a number in [0, 1)."""
     return np.float64(value >> _S11) * 1.1102230246251565e-16
 
 
 @njit(cache=True, nogil=True)
-def white(seed: np.uint64, i: int, j: int) -> float:
+def white(seed: np.uint64, i: Any, j: Any) -> Any:
     """White noise of unit variance at a lattice cell: four uniform parts of one hash, nearly Gaussian."""
     value = hashed(seed, i, j)
     total = (
@@ -60,7 +60,7 @@ def white(seed: np.uint64, i: int, j: int) -> float:
 
 
 @njit(cache=True, nogil=True)
-def smooth(seed: np.uint64, x: float, y: float) -> float:
+def smooth(seed: np.uint64, x: Any, y: Any) -> Any:
     """Value noise in [-1, 1] on a lattice of unit spacing, blended by the quintic of Perlin (2002)."""
     fx, fy = np.floor(x), np.floor(y)
     i, j = np.int64(fx), np.int64(fy)
@@ -75,7 +75,7 @@ def smooth(seed: np.uint64, x: float, y: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def fractal(seed: np.uint64, x: float, y: float, octaves: int) -> float:
+def fractal(seed: np.uint64, x: Any, y: Any, octaves: int) -> Any:
     """Sum of octaves of value noise, each half as wide and half as strong; roughly in [-1, 1]."""
     total, weight, norm = 0.0, 1.0, 0.0
     for octave in range(octaves):

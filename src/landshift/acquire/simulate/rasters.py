@@ -12,12 +12,28 @@ from numpy.typing import NDArray
 
 from landshift.errors import StoreError
 
-__all__ = ["write_cog"]
+__all__ = ["make_folder", "write_cog"]
 
 _LARGE: Final = 640
 
 
-def write_cog(
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        StoreError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot make the folder {path.name}: {error.strerror}",
+            where=path.parent,
+            hint="choose a folder that can be written",
+        ) from error
+
+
+def write_cog(  # noqa: PLR0913 - what a raster file is made of
     path: Path,
     values: NDArray[Any],
     *,

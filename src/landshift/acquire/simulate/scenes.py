@@ -25,7 +25,7 @@ from landshift.acquire.simulate.items import collection_of, file_of, item_id, it
 from landshift.acquire.simulate.landscape import Ground, block
 from landshift.acquire.simulate.masks import product_mask, true_mask
 from landshift.acquire.simulate.passes import Overpass, overpasses
-from landshift.acquire.simulate.rasters import write_cog
+from landshift.acquire.simulate.rasters import make_folder, write_cog
 from landshift.acquire.simulate.simulation import Simulate
 from landshift.acquire.simulate.timeline import year_of
 from landshift.plan import write_atomic
@@ -62,8 +62,9 @@ def write_scenes(sim: Simulate, geobox: GeoBox, out_dir: Path, *, progress: Prog
     from landshift.acquire.simulate.truth import write_truth
 
     out = Path(out_dir)
+    make_folder(out / "truth")
     site = site_of(geobox)
-    name = key(replace(sim, start=Simulate.start, end=Simulate.end), str(geobox))
+    name = _key(sim, geobox)
     jobs = _jobs(sim, site, out, name)
     total, done = sum(len(part) for _, part in jobs), 0
     items: dict[str, list[dict[str, Any]]] = {}
@@ -75,6 +76,20 @@ def write_scenes(sim: Simulate, geobox: GeoBox, out_dir: Path, *, progress: Prog
             if progress is not None:
                 progress(done, total, "scenes")
     return write_catalogue(out, items)
+
+
+def _key(sim: Simulate, geobox: GeoBox) -> str:
+    """Names what a scene's pixels depend on: not the span of time, nor what is written beside the scenes."""
+    plain = Simulate()
+    alike = replace(
+        sim,
+        start=plain.start,
+        end=plain.end,
+        sensors=plain.sensors,
+        truth=plain.truth,
+        polygons=plain.polygons,
+    )
+    return key(alike, str(geobox.crs), str(tuple(geobox.affine)[:6]), str(tuple(geobox.shape)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +158,7 @@ def _scene(sim: Simulate, granule: Granule, ground: Ground, job: _Job) -> dict[s
     seen = job.seen
     sensor, pixel = sensors.get(granule.sensor), granule.pixel_m
     _, _, names = facts.endmembers(granule.sensor)
-    geometry = seen.geometry if sim.directional > 0 else None
-    table = ground.spectra(sim, sensor=granule.sensor, day=seen.moment.date(), geometry=geometry)
+    table = ground.spectra(sim, sensor=granule.sensor, day=seen.moment.date(), geometry=seen.geometry)
     air = air_of(sim, seen, (granule.left, granule.top), granule.shape(pixel), pixel)
     reported: dict[str, NDArray[np.float32]] = {}
     clear: dict[str, NDArray[np.float32]] = {}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from landshift.acquire.simulate import facts
 from landshift.acquire.simulate.ground import LEVELS
 from landshift.acquire.simulate.noise import draw
+from landshift.acquire.simulate.simulation import Simulate
 from landshift.acquire.simulate.sun import Geometry, directional
 from landshift.acquire.simulate.timeline import History, year_of
 from landshift.acquire.simulate.weather import season, wetness
@@ -53,14 +54,14 @@ class _Cover:
 
 
 def spectra(
-    patches: Patches, *, sensor: str, seed: int, day: date, geometry: Geometry | None
+    patches: Patches, sim: Simulate, *, sensor: str, day: date, geometry: Geometry | None
 ) -> NDArray[np.float32]:
     """Reflectance of every patch and level.
 
     Args:
         patches: The patches.
+        sim: The simulation.
         sensor: Name of the sensor.
-        seed: Seed of the simulation, for the weather.
         day: The date.
         geometry: Sun and view; None for a nadir view under a sun at 45 degrees.
 
@@ -68,11 +69,11 @@ def spectra(
         float32 (patches x levels, bands), the level running fastest.
     """
     shown = _shown(patches, day)
-    cover = _cover(patches, day, seed)
+    cover = _cover(patches, day, sim.seed)
     names, table, _ = facts.endmembers(sensor)
     number = {name: place for place, name in enumerate(names)}
     stuff = facts.materials()
-    below = _ground(patches, shown, table, number, wetness(seed, day))
+    below = _ground(patches, shown, table, number, wetness(sim.seed, day))
     plant = np.array([number[one.green or "grass"] for one in stuff])[shown]
     vigour, bright = (_parameter(name)[shown] for name in ("vigour", "bright"))
     green = np.clip(cover.green[:, None] * (1.0 + vigour[:, None] * _LEVEL_Z), 0.0, 1.0)[..., None]
@@ -83,7 +84,7 @@ def spectra(
     each = 1.0 + 0.16 * (draw(patches.history.keys, "bright") - 0.5)[patches.parcel]
     mixed = mixed * (each[:, None] * (1.0 + bright[:, None] * _LEVEL_Z))[..., None]
     if geometry is not None:
-        mixed = mixed * _directional(shown, geometry)[:, None, None]
+        mixed = mixed * _directional(shown, geometry, sim.directional)[:, None, None]
     return np.ascontiguousarray(mixed.reshape(-1, table.shape[1]), np.float32)
 
 
@@ -147,7 +148,9 @@ def _year(patches: Patches, grown: NDArray[Any], t: float, seed: int, harvest: i
     fall = _logistic((t - down) / np.maximum(_parameter("down_days")[grown], 1.0))
     strength = (0.88 + 0.24 * draw(keys, f"vigour {harvest}"))[parcel] * year.vigour
     base, amplitude = _parameter("base")[grown], _parameter("amplitude")[grown]
-    green = np.minimum(base + amplitude * strength * (rise - fall), 1.0)
+    sown = _logistic((t - _parameter("autumn_from")[grown] - shift) / 10.0)
+    winter = _parameter("autumn")[grown] * sown * (1.0 - rise)
+    green = np.minimum(base + winter + amplitude * strength * (rise - fall), 1.0)
     green = green * _cuts(patches, grown, t)
     gone = np.exp(-np.maximum(t - down, 0.0) / np.maximum(_parameter("straw_days")[grown], 1.0))
     dried = _parameter("straw")[grown] * fall * np.where(t < down + 260.0, gone, 0.0)
@@ -176,7 +179,10 @@ def _logistic(value: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _directional(shown: NDArray[Any], geometry: Geometry) -> NDArray[np.float64]:
+def _directional(shown: NDArray[Any], geometry: Geometry, strength: float) -> NDArray[np.float64]:
     """Factor of the directional effect of every patch (n,)."""
-    by_structure = {name: directional(geometry, *numbers) for name, numbers in facts.structures().items()}
-    return np.array([by_structure[one.structure] for one in facts.materials()])[shown]
+    by_structure = {
+        name: directional(geometry, *numbers) ** strength for name, numbers in facts.structures().items()
+    }
+    found: NDArray[np.float64] = np.array([by_structure[one.structure] for one in facts.materials()])[shown]
+    return found

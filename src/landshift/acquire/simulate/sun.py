@@ -87,5 +87,5 @@ def _bowl(geometry: Geometry, exponent: float, asymmetry: float) -> float:
         math.sin(math.radians(geometry.sun_zenith)) * math.sin(math.radians(geometry.view_zenith)) * around
     )
     power = (sun_cos * view_cos * (sun_cos + view_cos)) ** (exponent - 1.0)
-    scatter = (1.0 - asymmetry**2) / (1.0 - 2.0 * asymmetry * (-between) + asymmetry**2) ** 1.5
-    return power * scatter
+    scatter = (1.0 - asymmetry**2) / (1.0 + 2.0 * asymmetry * between + asymmetry**2) ** 1.5
+    return float(power * scatter)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landshift.acquire.simulate import facts
-from landshift.acquire.simulate.ground import LAKE, RIVER, ROAD, SAND
+from landshift.acquire.simulate.ground import LAKE, RIVER, ROAD, SAND, URBAN
 from landshift.acquire.simulate.noise import draw
 
 __all__ = [
@@ -79,7 +79,7 @@ class History:
     when: NDArray[np.float64]
     """Decimal years (2, n) of the changes; infinite for never."""
     place: NDArray[np.float64]
-    """What :func:`ground.describe` says of them (n, 8)."""
+    """What :func:`ground.describe` says of them (n, 9)."""
 
     def state_at(self, when: float) -> NDArray[np.int16]:
         """State of every parcel at a decimal year."""
@@ -130,7 +130,8 @@ class History:
         fixed = {ROAD: "asphalt", RIVER: "river", LAKE: "lake", SAND: "sand"}
         for code, name in fixed.items():
             shown = np.where(element == code, number(name), shown)
-        return shown.astype(np.int16)
+        found: NDArray[np.int16] = shown.astype(np.int16)
+        return found
 
     def land_class(self, parcel: NDArray[Any], element: NDArray[Any], when: float) -> NDArray[np.uint8]:
         """Land class that elements of parcels belong to at a decimal year."""
@@ -144,7 +145,7 @@ def history(keys: NDArray[np.uint64], place: NDArray[np.float64], *, growth: flo
 
     Args:
         keys: Their keys (n,).
-        place: What :func:`ground.describe` says of them (n, 8).
+        place: What :func:`ground.describe` says of them (n, 9).
         growth: How fast towns grow, 1 for the usual pace.
     """
     number = facts.material
@@ -189,13 +190,15 @@ def _changes(
     front = START + (town - 1.0) / (0.05 * max(growth, 1e-6)) + 2.5 * (moment - 0.5)
     spread = START - 3.0 + 14.0 * moment
     park = land == facts.material("lawn")
-    begun = (town >= 1.0) & (town < 2.2) & (growth > 0)
+    site = place[:, 8] > 0
+    begun = (town >= 1.0) & (town < URBAN) & (growth > 0)
     rules: list[tuple[Any, tuple[int, int, int], Any, Any]] = [
         ((town < 1.0) & ~park & (chance < 0.06), (BUILT, CLEARED, GREEN), spread, 0.5 + moment),
         ((town < 1.0) & ~park, (BUILT, BUILT, BUILT), np.inf, 0.0),
         (park, (OPEN, OPEN, OPEN), np.inf, 0.0),
         (begun & (chance < 0.55), (OPEN, CLEARED, BUILT), front, 0.6 + 0.9 * draw(keys, "building")),
-        (~wooded & (town > 1.3) & (chance > 0.988) & (growth > 0), (OPEN, CLEARED, BUILT), spread, 1.1),
+        (~wooded & site & (moment < 0.35), (BUILT, BUILT, BUILT), np.inf, 0.0),
+        (~wooded & site & (growth > 0), (OPEN, CLEARED, BUILT), spread, 1.1),
         (wooded & (chance > 0.82), (OPEN, CLEARED, PLANTED), spread, 1.6 + moment),
         (~wooded & (river < 450.0) & (chance > 0.96), (OPEN, CLEARED, FLOODED), spread, 1.2),
         (land == facts.material("sand"), (OPEN, GREEN, GREEN), np.where(chance < 0.25, spread, np.inf), 50.0),

@@ -65,18 +65,30 @@ def write_truth(sim: Simulate, geobox: GeoBox, site: Site, folder: Path, *, key:
     from landshift.acquire.simulate.tables import write_changes, write_shifts
     from landshift.acquire.simulate.vectors import write_districts, write_labels
 
-    years = range(sim.start.year, sim.end.year + 1)
+    years = _whole_years(sim.start, sim.end)
     said = {"key": key, "start": sim.start.isoformat(), "end": sim.end.isoformat(), "simulated": True}
+    said |= {"polygons": sim.polygons, "sensors": list(sim.sensors), "revisit": sim.revisit}
     done = folder / "truth.json"
     if done.exists() and json.loads(done.read_text(encoding="utf-8")) == said:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    found = _write_maps(sim, geobox, site, folder, tuple(years))
+    found = _write_maps(sim, geobox, site, folder, years)
     write_changes(found.changes, folder, (sim.start, sim.end))
     write_shifts(sim, site, folder)
     write_districts(sim, geobox, folder)
     write_labels(sim, geobox, found, folder)
     write_atomic(done, (json.dumps(said, indent=1) + "\n").encode())
+
+
+def _whole_years(start: date, end: date) -> tuple[int, ...]:
+    """Years that lie wholly inside a span, or that it touches where none does.
+
+    >>> _whole_years(date(2017, 1, 1), date(2019, 1, 1)), _whole_years(date(2017, 3, 1), date(2017, 6, 1))
+    ((2017, 2018), (2017,))
+    """
+    touched = range(start.year, end.year + 1)
+    whole = [year for year in touched if start <= date(year, 1, 1) and date(year, 12, 31) <= end]
+    return tuple(whole or touched)
 
 
 def _write_maps(sim: Simulate, geobox: GeoBox, site: Site, folder: Path, years: tuple[int, ...]) -> Years:

@@ -85,8 +85,8 @@ def write_labels(sim: Simulate, geobox: GeoBox, years: Years, folder: Path) -> N
         for one in facts.classes():
             clear = (years.cover[year] == one.value) & (years.pure[year] >= _PURE)
             random = np.random.default_rng(int(key_of(sim.seed, "labels", one.name, year)))
-            for shape in _polygons(clear, geobox, random, sim.polygons):
-                rows.append({"class": one.name, "year": year, "geometry": shape})
+            drawn = _polygons(clear, geobox, random, sim.polygons)
+            rows += [{"class": one.name, "year": year, "geometry": shape} for shape in drawn]
     frame = gpd.GeoDataFrame(
         rows, columns=["class", "year", "geometry"], geometry="geometry", crs=str(geobox.crs)
     )
@@ -154,11 +154,9 @@ def _grown(
         if value == 1
     ]
     size = abs(geobox.resolution.x)
-    shape = max(outlines, key=lambda one: one.area).buffer(-0.55 * size).buffer(0.35 * size)
-    shape = shape.simplify(0.3 * size)
-    if shape.geom_type == "MultiPolygon":
-        shape = max(shape.geoms, key=lambda one: one.area)
-    return shapely.Polygon(shape.exterior) if shape.area > 3.0 * size**2 else None
+    drawn: Any = max(outlines, key=lambda one: one.area).buffer(-0.55 * size).buffer(0.35 * size)
+    drawn = max(getattr(drawn, "geoms", [drawn]), key=lambda one: one.area).simplify(0.3 * size)
+    return shapely.Polygon(drawn.exterior) if drawn.area > 3.0 * size**2 else None
 
 
 def _write(frame: gpd.GeoDataFrame, path: Path, layer: str) -> None:
