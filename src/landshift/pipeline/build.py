@@ -22,7 +22,6 @@ from landshift.errors import ConfigError
 from landshift.pipeline import holdout
 from landshift.pipeline.block import BlockWork, Job
 from landshift.pipeline.cache import cache_of
-from landshift.pipeline.guard import check_offsets
 from landshift.plan import (
     Executor,
     Journal,
@@ -109,8 +108,6 @@ class Build:
             tile_px=self._tile(plan),
         )
         todo = [block for block in plan.blocks if work.todo(block)]
-        if todo:
-            check_offsets(context.survey.passes, context.survey.bands, plan.geobox, work.reader)
         done = len(plan.blocks) - len(todo)
         context.watch.progress(done, len(plan.blocks), "blocks")
         for _ in executor_of(context).run(work, todo):
