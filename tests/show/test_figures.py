@@ -99,7 +99,9 @@ def test_an_interpolation_that_does_not_help_is_not_praised() -> None:
     )
     with drawing():
         headline = drawn(figures_quality.draw_holdout(frame))
-    assert headline == "Interpolation comes no closer to hidden looks than the nearest look, on average of bands"
+    assert (
+        headline == "Interpolation comes no closer to hidden looks than the nearest look, on average of bands"
+    )
 
 
 def test_the_font_comes_with_the_package() -> None:

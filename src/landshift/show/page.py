@@ -156,7 +156,7 @@ def _cell(value: object) -> str:
     """A value as text.
 
     >>> _cell(2018), _cell(0.123456), _cell(float("nan")), _cell("<a>")
-    ('2018', '0.123', '–', '&lt;a&gt;')
+    ('2018', '0.12', '–', '&lt;a&gt;')
     """
     import pandas as pd
 
