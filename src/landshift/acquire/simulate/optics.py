@@ -36,7 +36,7 @@ def weights(pixel_m: float, shift_m: float) -> tuple[int, NDArray[np.float32]]:
 
     >>> first, share = weights(10.0, 0.0)
     >>> first, share.size, round(float(share.sum()), 6)
-    (-5, 14, 1.0)
+    (-4, 12, 1.0)
     """
     ratio = pixel_m / GROUND_M
     centre = 0.5 * ratio + shift_m / GROUND_M

@@ -118,6 +118,13 @@ class _Job:
         fits = item["properties"].get("landshift:key") == self.key
         return item if there and fits and all(path.exists() for path in truths) else None
 
+    def sweep(self) -> None:
+        """Remove what a killed run left half written."""
+        for folder in (self.folder, self.out / "truth" / "mask", self.out / "truth" / "clear"):
+            names = "*.partial*" if folder == self.folder else f"{self.identifier}.tif.*partial*"
+            for leftover in folder.glob(names):
+                leftover.unlink(missing_ok=True)
+
     def _truths(self) -> tuple[str, ...]:
         return ("mask", "clear") if self.clear else ("mask",)
 
@@ -155,6 +162,7 @@ def _granule(sim: Simulate, granule: Granule, jobs: list[_Job]) -> Iterator[dict
 
 def _scene(sim: Simulate, granule: Granule, ground: Ground, job: _Job) -> dict[str, Any]:
     """Write one scene: bands, mask, truth, and last its item."""
+    job.sweep()
     seen = job.seen
     sensor, pixel = sensors.get(granule.sensor), granule.pixel_m
     _, _, names = facts.endmembers(granule.sensor)
