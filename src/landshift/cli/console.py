@@ -30,10 +30,14 @@ class Terminal:
         typer.echo(text, err=True)
 
     def progress(self, done: int, total: int, what: str) -> None:
-        """Show how far a stage is and how long it will take, at most once a second in a log of ten."""
+        """Show how far a stage is and how long it will take: often on a terminal, every ten seconds in a log.
+
+        What stands behind a comma (a rate, a score) may change from call to call.
+        """
         now = self.clock()
-        if what != self.what:
-            self.what, self.begun, self.told = what, now, 0.0
+        kind = what.partition(",")[0]
+        if kind != self.what:
+            self.what, self.begun, self.told = kind, now, 0.0
         last = done >= total
         if not last and now - self.told < (0.2 if self.live else 10.0):
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,11 +109,14 @@ class Build:
             tile_px=self._tile(plan),
         )
         todo = [block for block in plan.blocks if work.todo(block)]
-        done = len(plan.blocks) - len(todo)
-        context.watch.progress(done, len(plan.blocks), "blocks")
-        for _ in executor_of(context).run(work, todo):
-            done += 1
-            context.watch.progress(done, len(plan.blocks), "blocks")
+        done, total = len(plan.blocks) - len(todo), len(plan.blocks)
+        layers = sum(len(groups) * len(work.bands[name]) for name, groups in work.passes.items())
+        begin, pixels = time.perf_counter(), 0
+        context.watch.progress(done, total, "blocks")
+        for _, count in executor_of(context).run(work, todo):
+            done, pixels = done + 1, pixels + count
+            rate = pixels * layers / 1e6 / (time.perf_counter() - begin)
+            context.watch.progress(done, total, f"blocks, {rate:.0f} MPix/s")
         return self._tables(jobs)
 
     def _job(self, product: Product, key: str, plan: Plan) -> Job:

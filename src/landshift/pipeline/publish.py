@@ -20,7 +20,11 @@ def publish(context: Context) -> dict[str, Any]:
     out, watch = context.out.path, context.watch
     for number, product in enumerate(context.recipe.products, start=1):
         watch.progress(number, len(context.recipe.products), "previews")
-        preview(context.cube(product), out / "figures" / f"preview_{product.name}.png")
+        strips = {"": None} | {f"_{name.lower()}": (name.lower(),) for name in product.indices[:1]}
+        for ending, bands in strips.items():
+            preview(
+                context.cube(product), out / "figures" / f"preview_{product.name}{ending}.png", bands=bands
+            )
     figures = draw_figures(out)
     write_report(out)
     maps = list(context.maps().values()) if context.recipe.train else []

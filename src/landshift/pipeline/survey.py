@@ -16,7 +16,7 @@ from landshift.config import Recipe, Source
 from landshift.errors import LandshiftError, NoScenesError, SceneError
 from landshift.pipeline.output import hash_of
 from landshift.place import NativeGrid, grid_of
-from landshift.scene import Pass, Scene, passes, scene_from_item
+from landshift.scene import BandFile, Pass, Scene, passes, scene_from_item
 from landshift.sensor import get as get_sensor
 from landshift.sensor import guess
 
@@ -256,15 +256,12 @@ def _crop(geobox: GeoBox, side_m: float) -> GeoBox:
     return geobox[top : min(rows, top + side), left : min(cols, left + side)]
 
 
-def _file(band: Any) -> list[Any]:
-    return [
-        Path(band.href.split("?")[0]).name,
-        band.index,
-        band.scale,
-        band.offset,
-        band.nodata,
-        band.variable,
-    ]
+def _file(band: BandFile) -> list[Any]:
+    """What tells that a band's file is the same: its name, its size where it is local, what its numbers mean."""
+    local = Path(band.href)
+    size = local.stat().st_size if "://" not in band.href and local.is_file() else None
+    name = Path(band.href.split("?")[0]).name
+    return [name, size, band.index, band.scale, band.offset, band.nodata, band.variable]
 
 
 def _nothing(recipe: Recipe, skipped: Sequence[Skipped]) -> LandshiftError:
