@@ -17,15 +17,18 @@ from landshift.kernel.resample import Floats, Method, ToSource, Warp, locate
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
+    from shapely.geometry.base import BaseGeometry
 
     from landshift.acquire.datasets import Header, Raster
     from landshift.acquire.tiles import TileReader
     from landshift.scene import Scene
 
-__all__ = ["Placement", "outline", "place", "touches"]
+__all__ = ["Placement", "outline", "place", "surroundings", "touches"]
 
 COINCIDE: Final = 1e-3
 """Grids coincide where no pixel of the block lies further than this from a source pixel, in source pixels."""
+MARGIN_DEG: Final = 0.1
+"""Footprints in catalogues are this rough."""
 OUTLINE_PX: Final = 256
 """Pixels on the longer side of a grid that is only outlined."""
 
@@ -199,24 +202,43 @@ def _way(header: Header, geobox: GeoBox) -> tuple[ToSource, tuple[int, int]]:
     return to_source, (first_y, first_x)
 
 
-def touches(scene: Scene, geobox: GeoBox) -> bool:
+def surroundings(geobox: GeoBox) -> BaseGeometry | None:
+    """The neighbourhood of a grid in degrees, some 10 km wide, once for each turn of the globe.
+
+    Args:
+        geobox: The grid.
+
+    Returns:
+        Boxes in EPSG:4326; None where that is no simple box: across the date line or around a pole.
+    """
+    from shapely import union_all
+    from shapely.geometry import box
+
+    if geobox.crs is None:
+        return None
+    around = geobox.extent.to_crs("EPSG:4326", resolution=float("inf")).boundingbox
+    left, bottom, right, top = around.bbox
+    if not np.isfinite(around.bbox).all() or right - left > 180:
+        return None
+    wide = MARGIN_DEG / max(0.05, np.cos(np.deg2rad(max(abs(bottom), abs(top)))))
+    turns = (-360.0, 0.0, 360.0)
+    return union_all(
+        [
+            box(left - wide + turn, bottom - MARGIN_DEG, right + wide + turn, top + MARGIN_DEG)
+            for turn in turns
+        ]
+    )
+
+
+def touches(scene: Scene, around: BaseGeometry | None) -> bool:
     """Whether a scene may touch a grid, by its footprint: no file is opened for scenes that cannot.
 
     Args:
         scene: A scene; without a footprint it may.
-        geobox: The grid.
+        around: See :func:`surroundings`.
     """
-    from shapely.geometry import box, shape
+    from shapely.geometry import shape
 
-    if scene.footprint is None or geobox.crs is None:
+    if scene.footprint is None or around is None:
         return True
-    around = geobox.extent.to_crs("EPSG:4326", resolution=float("inf")).boundingbox
-    if not np.isfinite(around.bbox).all() or around.range_x[1] - around.range_x[0] > 180:
-        return True
-    margin = 0.1
-    outline = shape(dict(scene.footprint))
-    left, bottom, right, top = around.bbox
-    return any(
-        outline.intersects(box(left - margin + turn, bottom - margin, right + margin + turn, top + margin))
-        for turn in (-360.0, 0.0, 360.0)
-    )
+    return bool(around.intersects(shape(dict(scene.footprint))))

@@ -10,6 +10,7 @@ is NaN in all bands and ``nodata`` in quality.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,11 +24,11 @@ from numpy.typing import NDArray
 from landshift.acquire.datasets import Header, Raster
 from landshift.acquire.frame import assemble, grids, quantity_of
 from landshift.acquire.fuse import merge, settle
-from landshift.acquire.place import Placement, outline, place, touches
+from landshift.acquire.place import Placement, outline, place, surroundings, touches
 from landshift.acquire.tiles import TileReader
 from landshift.errors import ConfigError, NetworkError, SceneError, did_you_mean
 from landshift.kernel.resample import Method, Patch, Stored, copy, gather, gather_codes
-from landshift.scene import BandFile, Pass, Scene
+from landshift.scene import BandFile, Pass, QualityFile, Scene
 from landshift.sensor import QUALITY, decode_quality
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def needed(
     """
     reader = reader or TileReader()
     total = Needed()
-    for scene in (scene for group in passes for scene in group.scenes if touches(scene, geobox)):
+    around = surroundings(geobox)
+    for scene in (scene for group in passes for scene in group.scenes if touches(scene, around)):
         files = [
             (Raster(href=file.href, variable=file.variable), file.index, resampling)
             for file in (_file(scene, band) for band in bands)
@@ -180,43 +182,48 @@ class _Reading:
 
     def run(self, passes: Sequence[Pass], values: NDArray[np.float32], codes: NDArray[np.uint8]) -> None:
         """Read the first scene of every date straight into the cube, bands side by side; then fuse the others."""
-        chosen = [[scene for scene in group.scenes if touches(scene, self.outer)] for group in passes]
+        around = surroundings(self.outer)
+        chosen = [[scene for scene in group.scenes if touches(scene, around)] for group in passes]
         looks = []
         for number, scenes in enumerate(chosen):
             if scenes:
                 looks.append(_Look(scene=scenes[0], values=values[number], codes=codes[number]))
             else:
                 values[number], codes[number] = np.nan, QUALITY["nodata"]
-        tasks = [task for look in looks for task in self.tasks(look)]
-        self.map(lambda task: task(), tasks)
-        self.map(self.finish, looks)
+        self.map([task for look in looks for task in self.tasks(look)])
         rest = [(values[k], codes[k], scenes[1:]) for k, scenes in enumerate(chosen) if scenes[1:]]
-        self.map(self.fuse, rest)
+        self.map([partial(self.fuse, *later) for later in rest])
         self.errors.sort(key=lambda record: (record["item"], record["where"]))
 
-    def map(self, work: Callable[[Any], None], items: Sequence[Any]) -> None:
-        """Do all items, on the reader's threads; the first failure is raised."""
-        if self.reader.threads == 1 or len(items) < 2:
-            for item in items:
-                work(item)
-            return
-        with ThreadPoolExecutor(self.reader.threads, thread_name_prefix="read") as pool:
-            futures = [pool.submit(work, item) for item in items]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+    def map(self, tasks: Sequence[Callable[[], None]]) -> None:
+        """Do all tasks, on the reader's threads; the first failure is raised."""
+        waiting = deque(tasks)
 
-    def fuse(self, item: tuple[NDArray[np.float32], NDArray[np.uint8], Sequence[Scene]]) -> None:
+        def work() -> None:
+            while waiting:
+                try:
+                    task = waiting.popleft()
+                except IndexError:  # another thread took the last one
+                    return
+                try:
+                    task()
+                except BaseException:
+                    waiting.clear()
+                    raise
+
+        helpers = min(self.reader.threads, len(waiting)) - 1
+        with ThreadPoolExecutor(max(1, helpers), thread_name_prefix="read") as pool:
+            futures = [pool.submit(work) for _ in range(helpers)]
+            work()
+            for future in futures:
+                future.result()
+
+    def fuse(self, values: NDArray[np.float32], codes: NDArray[np.uint8], scenes: Sequence[Scene]) -> None:
         """Add the later scenes of a date."""
-        values, codes, scenes = item
         for scene in scenes:
             look = _Look(scene=scene, values=np.empty_like(values), codes=np.empty_like(codes))
             for task in self.tasks(look):
                 task()
-            self.finish(look)
             merge(values, codes, look.values, look.codes)
 
     def tasks(self, look: _Look) -> list[Callable[[], None]]:
@@ -224,23 +231,23 @@ class _Reading:
         groups: dict[Raster, list[tuple[int, BandFile]]] = {}
         for number, band in enumerate(self.bands):
             if band not in look.scene.bands:
-                return [self.guard(look, partial(_file, look.scene, band))]
+                return self.guard(look, [partial(_file, look.scene, band)])
             file = look.scene.bands[band]
             groups.setdefault(Raster(href=file.href, variable=file.variable), []).append((number, file))
-        made = [
-            self.guard(look, partial(self.read_bands, look, raster, files))
-            for raster, files in groups.items()
+        works: list[Callable[[], object]] = [
+            partial(self.read_bands, look, raster, files) for raster, files in groups.items()
         ]
-        layer = look.scene.quality if self.masks else None
-        if layer:
-            raster = Raster(href=layer.href, variable=layer.variable)
-            made.append(self.guard(look, partial(self.read_quality, look, raster)))
-        return made
+        if self.masks and look.scene.quality:
+            works.append(partial(self.read_quality, look, look.scene.quality))
+        return self.guard(look, works)
 
-    def guard(self, look: _Look, work: Callable[[], object]) -> Callable[[], None]:
-        """Turn a failure into a record, where failures are to be skipped."""
+    def guard(self, look: _Look, works: Sequence[Callable[[], object]]) -> list[Callable[[], None]]:
+        """Make tasks: a failure becomes a record, where it is to be skipped; the last one finishes the look."""
+        if not works:
+            self.finish(look)
+        pending = [len(works)]
 
-        def guarded() -> None:
+        def guarded(work: Callable[[], object]) -> None:
             try:
                 work()
             except (SceneError, NetworkError) as error:
@@ -251,8 +258,13 @@ class _Reading:
                     self.errors.append(
                         {"item": look.scene.id, "where": str(error.where), "error": error.message}
                     )
+            with self.lock:
+                pending[0] -= 1
+                last = not pending[0]
+            if last:
+                self.finish(look)
 
-        return guarded
+        return [partial(guarded, work) for work in works]
 
     def read_bands(self, look: _Look, raster: Raster, files: Sequence[tuple[int, BandFile]]) -> None:
         """Read the bands that one file holds."""
@@ -275,11 +287,9 @@ class _Reading:
                 patch = Patch(pixels=layer, origin=(found.rows.start, found.cols.start))
                 gather(patch, found.warp, method=self.resampling, stored=stored, out=out)
 
-    def read_quality(self, look: _Look, raster: Raster) -> None:
+    def read_quality(self, look: _Look, layer: QualityFile) -> None:
         """Read a quality layer and decode it."""
-        layer = look.scene.quality
-        if layer is None:
-            return
+        raster = Raster(href=layer.href, variable=layer.variable)
         look.agree(self.reader.header(raster), raster)
         found = place(self.reader, raster, self.outer, "nearest")
         if found is None or found.warp is None:
