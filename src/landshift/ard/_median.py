@@ -110,7 +110,7 @@ def _shaped(values: NDArray[np.float32], made: NDArray[np.float32], count: NDArr
     return made.reshape(*made.shape[:2], *plane), count.reshape(count.shape[0], *plane)
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
 def _median(values: Any, looks: Any, pairs: Any, rules: Any, made: Any, count: Any) -> None:
     """Sort each band of a run of pixels, missing looks last, and take the middle of those there are."""
     min_clear, run = rules
@@ -141,7 +141,7 @@ def _median(values: Any, looks: Any, pairs: Any, rules: Any, made: Any, count: A
                     target[p] = np.nan
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
 def _missing(values: Any, looks: Any, start: Any, bad: Any, seen: Any) -> None:
     """``bad`` becomes 0 where a look is clear and NaN where any band is not finite; ``seen`` counts the clear ones."""
     bands = values.shape[1]
@@ -159,7 +159,7 @@ def _missing(values: Any, looks: Any, start: Any, bad: Any, seen: Any) -> None:
             seen[p] += np.uint16(flag[p] == 0)
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
 def _sort(lanes: Any, pairs: Any, size: Any) -> None:
     for c in range(pairs.shape[0]):
         first, second = lanes[pairs[c, 0]], lanes[pairs[c, 1]]
@@ -169,7 +169,7 @@ def _sort(lanes: Any, pairs: Any, size: Any) -> None:
             second[p] = max(a, b)
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
 def _geometric(values: Any, looks: Any, rules: Any, made: Any, count: Any) -> None:
     """Geometric medians of all pixels, eight side by side."""
     min_clear, limit, steps = rules
@@ -199,7 +199,7 @@ def _geometric(values: Any, looks: Any, rules: Any, made: Any, count: Any) -> No
                 made[b, start + p] = at[b, p] if enough else np.nan
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
 def _mean(points: Any, there: Any, at: Any) -> None:
     number = np.zeros(_LANES)
     at[:] = 0.0
@@ -214,7 +214,7 @@ def _mean(points: Any, there: Any, at: Any) -> None:
             at[b, p] /= max(number[p], 1.0)
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
 def _pull(points: Any, there: Any, at: Any, pulled: Any, total: Any, met: Any) -> None:
     """Weighted sum of the looks with weights 1/d, the sum of the weights, and how many looks are met."""
     looks, bands, _ = points.shape
@@ -239,7 +239,7 @@ def _pull(points: Any, there: Any, at: Any, pulled: Any, total: Any, met: Any) -
                 pulled[b, p] += weight[p] * points[i, b, p]
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
 def _weiszfeld(points: Any, there: Any, at: Any, limit: Any, steps: Any) -> None:
     """Move ``at`` to the geometric median; a lane that has arrived stays where it is."""
     bands = points.shape[1]
@@ -268,7 +268,7 @@ def _weiszfeld(points: Any, there: Any, at: Any, limit: Any, steps: Any) -> None
             break
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
 def _snap(points: Any, there: Any, at: Any, nearby: Any) -> None:
     """Take the nearest look itself where it is the median: where the pull of the others is no more than its own."""
     looks, bands, _ = points.shape

@@ -32,8 +32,8 @@ AGE_MISSING: Final = -32768
 """Age of a pixel that has no clear look at all."""
 
 _DAY_NS: Final = 86_400_000_000_000
-_SCRATCH_BYTES: Final = 1 << 18
-"""Looks of one run of pixels that are copied together: a quarter of a common second-level cache."""
+_SCRATCH_BYTES: Final = 1 << 19
+"""Looks of one run of pixels that are copied together: half of a common second-level cache."""
 
 
 @step(kind="product", name="interpolate", version=1)
@@ -200,7 +200,7 @@ def lines(
     )
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
 def _interpolate(values: Any, axes: Any, rules: Any, run: Any, out: Any) -> None:
     """Go over all pixels in runs whose looks fit into the cache."""
     when, wanted, slots = axes
@@ -209,23 +209,23 @@ def _interpolate(values: Any, axes: Any, rules: Any, run: Any, out: Any) -> None
     looks = np.empty((bands, count, run), np.float32)
     bad = np.empty((count, run), np.float32)
     weight = np.empty((wanted.size, run), np.float32)
-    later = np.empty((count + 1, run), np.float32)
-    later_day = np.empty((count + 1, run), np.float64)
-    earlier = np.empty(run, np.float32)
-    earlier_day = np.empty(run, np.float64)
+    fills = np.empty(run, np.float32), np.empty((count + 1, run), np.float32)
+    spans = np.empty(run, np.float64), np.empty((count + 1, run), np.float64), np.empty(run, np.float32)
     for start in range(0, pixels, run):
         size = min(run, pixels - start)
-        seen = clear[start : start + size]
-        _take(values, start, looks, bad, seen)
-        _next_days(when, bad, later_day)
-        _weigh(when, (wanted, slots), rules, (bad, earlier_day, later_day, seen), weight, age, start)
+        _take(values, start, looks, bad, clear[start : start + size])
+        _span(when, bad, clear[start : start + size], rules[0], spans)
+        _weigh(when, (wanted, slots), rules, (bad, spans), weight, (age, start, size))
         for b in range(bands):
-            _draw(looks[b], slots, weight, (earlier, later), made, (b, start, size))
+            _draw(looks[b], slots, weight, fills, (made, b, start, size))
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
 def _take(values: Any, start: Any, looks: Any, bad: Any, seen: Any) -> None:
-    """Copy a run of pixels, NaN in all bands of a look that lacks one; ``bad`` is 0 for clear looks, else NaN."""
+    """Copy a run of pixels, NaN in all bands of a look that lacks one; count the clear looks.
+
+    ``bad`` becomes 0 where all bands of a look are finite, else NaN.
+    """
     count, bands, _ = values.shape
     size = seen.size
     seen[:] = 0
@@ -246,28 +246,27 @@ def _take(values: Any, start: Any, looks: Any, bad: Any, seen: Any) -> None:
                 target[p] += flag[p]
 
 
-@njit(cache=True, nogil=True, fastmath=False)
-def _next_days(when: Any, bad: Any, later: Any) -> None:
-    """Day of the first clear look at or after each look; infinity where there is none."""
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
+def _span(when: Any, bad: Any, seen: Any, least: Any, spans: Any) -> None:
+    """Day of the first clear look at or after each look, infinity where there is none; NaN for too few looks."""
+    _, later, enough = spans
     count, size = bad.shape
     later[count, :] = np.inf
     for t in range(count - 1, -1, -1):
-        flag, old, new = bad[t], later[t + 1], later[t]
-        day = when[t]
+        flag, old, new, day = bad[t], later[t + 1], later[t], when[t]
         for p in range(size):
             other = old[p]
             new[p] = day if flag[p] == 0 else other
+    for p in range(seen.size):
+        enough[p] = 0.0 if seen[p] >= least else np.nan
 
 
-@njit(cache=True, nogil=True, fastmath=False)
-def _weigh(when: Any, axis: Any, rules: Any, state: Any, weight: Any, age: Any, start: Any) -> None:
-    """Weight of the later look for every wanted time, NaN where there is to be no value; and the age.
-
-    All in selects and no branch, so that it is done for eight pixels at a time.
-    """
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
+def _weigh(when: Any, axis: Any, rules: Any, state: Any, weight: Any, place: Any) -> None:
+    """Weight of the later look for every wanted time, NaN where there is to be no value; and the age."""
     wanted, slots = axis
-    bad, earlier, later, clear = state
-    size = clear.size
+    bad, (earlier, later, enough) = state
+    age, start, size = place
     earlier[:] = -np.inf
     t = 0
     for k in range(wanted.size):
@@ -277,40 +276,40 @@ def _weigh(when: Any, axis: Any, rules: Any, state: Any, weight: Any, age: Any, 
                 other = earlier[p]
                 earlier[p] = day if flag[p] == 0 else other
             t += 1
-        _weigh_one(wanted[k], rules, (earlier, later[t], clear), weight[k], age[k, start : start + size])
+        _weigh_one(wanted[k], rules, (earlier, later[t], enough), weight[k], age[k, start : start + size])
 
 
-@njit(cache=True, nogil=True, fastmath=False)
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
 def _weigh_one(now: Any, rules: Any, state: Any, weight: Any, age: Any) -> None:
-    min_clear, max_gap, at_ends, in_gaps = rules
-    earlier, later, clear = state
-    nan, zero, one = np.float32(np.nan), np.float32(0), np.float32(1)
-    limit, ends, gaps = np.float32(max_gap), np.float32(at_ends), np.float32(in_gaps)
-    far, least = np.float32(np.inf), np.float32(min_clear)
-    for p in range(clear.size):
+    """All in selects and no branch, so that it is done for several pixels at a time."""
+    _, max_gap, at_ends, in_gaps = rules
+    earlier, later, enough = state
+    zero, one, far, most = np.float32(0), np.float32(1), np.float32(np.inf), np.float32(32767)
+    longest, ends, gaps = np.float32(min(max_gap, 1e30)), np.float32(at_ends), np.float32(in_gaps)
+    for p in range(age.size):
         before, after = np.float32(now - earlier[p]), np.float32(later[p] - now)
         gap = before + after
         near = min(after, before)
-        inside = gap < far
         share = before / gap
-        side = one if inside & (after < before) else zero
-        reach = gaps if inside else ends
-        held = side if near <= reach else nan
-        crossed = inside & ((gap <= limit) | (before == zero))
-        made = share if crossed else held
-        weight[p] = made if np.float32(clear[p]) >= least else nan
-        capped = min(np.float32(32767), near)
-        whole = np.int32(capped + np.float32(0.5))
+        side = one if after < before else zero
+        side = side if gap < far else zero
+        reach = gaps if gap < far else ends
+        held = side if near <= reach else np.float32(np.nan)
+        weight[p] = (share if gap <= longest else held) + enough[p]
+        whole = np.int32((min(most, near)) + np.float32(0.5))
         age[p] = np.int16(whole if near < far else np.int32(-32768))
 
 
-@njit(cache=True, nogil=True, fastmath=False)
-def _draw(looks: Any, slots: Any, weight: Any, fills: Any, made: Any, place: Any) -> None:
-    """One band of a run: fill backward, then forward, and put each wanted time on its line."""
+@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
+def _draw(looks: Any, slots: Any, weight: Any, fills: Any, place: Any) -> None:
+    """One band of a run: fill backward, then forward, and put each wanted time on its line.
+
+    Where one of the two looks is missing, the weight is 0 or NaN: any finite number may stand for a later one.
+    """
+    made, b, start, size = place
     earlier, later = fills
-    b, start, size = place
     count = looks.shape[0]
-    later[count, :] = np.nan
+    later[count, :] = 0.0
     for t in range(count - 1, -1, -1):
         look, old, new = looks[t], later[t + 1], later[t]
         for p in range(size):
@@ -327,9 +326,8 @@ def _draw(looks: Any, slots: Any, weight: Any, fills: Any, made: Any, place: Any
             t += 1
         after, share, target = later[t], weight[k], made[k, b, start : start + size]
         for p in range(size):
-            low, high = earlier[p], after[p]
-            high = low if np.isnan(high) else high
-            target[p] = low + share[p] * (high - low)
+            low = earlier[p]
+            target[p] = low + share[p] * (after[p] - low)
 
 
 def _naive(moment: datetime) -> np.datetime64:
