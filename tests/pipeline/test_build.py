@@ -1,0 +1,207 @@
+"""The build: one pass over the blocks, the same bytes however it is cut and whoever does it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import landshift
+from landshift.ard.interpolate import Interpolate
+from landshift.ard.mask import Mask
+from landshift.config import Recipe
+from landshift.cube.tables import read_table
+from landshift.errors import ConfigError
+from landshift.pipeline.run import RunResult, run
+from landshift.plan import plan_blocks
+from small_runs import Heard, contents, differing
+
+Strip = Callable[..., dict[str, Any]]
+
+
+def build(values: dict[str, Any], out: Path) -> RunResult:
+    """Survey and build, nothing else."""
+    return run(Recipe.of(values), out, until="build")
+
+
+@pytest.fixture(scope="session")
+def serial(strip: Strip, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return build(strip(), tmp_path_factory.mktemp("serial") / "out")
+
+
+@pytest.fixture
+def again(serial: RunResult, tmp_path: Path) -> Path:
+    """A copy of the finished build, free to be changed."""
+    return Path(shutil.copytree(serial.out, tmp_path / "again"))
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        {"executor": "threads", "workers": 3},
+        {"executor": "serial", "memory": "100kB"},
+        {"executor": "threads", "workers": 2, "memory": "3MB"},
+    ],
+    ids=["threads", "tiles of 32 px", "threads and tiles"],
+)
+def test_any_executor_and_any_memory_limit_gives_the_same_bytes(
+    strip: Strip, serial: RunResult, tmp_path: Path, engine: dict[str, Any]
+) -> None:
+    other = build(strip(engine=engine), tmp_path / "out")
+    assert differing(contents(serial.out), contents(other.out)) == []
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_bytes(strip: Strip, serial: RunResult, tmp_path: Path) -> None:
+    engine = {"executor": "processes", "workers": 2, "memory": "2MB"}
+    assert differing(contents(serial.out), contents(build(strip(engine=engine), tmp_path / "out").out)) == []
+
+
+def test_a_place_of_two_blocks_has_two_records_per_product(serial: RunResult) -> None:
+    assert serial.stages[-1].record["blocks"] == {"regular": 2, "yearly": 2, "seen": 2}
+
+
+def test_cut_blocks_equal_the_whole_place_done_by_hand(strip: Strip, tmp_path: Path) -> None:
+    from scipy.ndimage import maximum_filter
+
+    from landshift.acquire.read import read
+
+    result = build(strip(engine={"executor": "serial", "memory": "100kB"}), tmp_path / "out")
+    found = result.survey
+    assert found is not None
+    mask = Mask(grow_m={"cloud": 100, "shadow": 40})
+    rows, cols = mask.halo_px(found.geobox)
+    wide = read(found.passes["s2"], found.geobox.pad(cols, rows), bands=("blue", "red", "nir"))
+    inner = {
+        "y": slice(rows, rows + found.geobox.shape[0]),
+        "x": slice(cols, cols + found.geobox.shape[1]),
+    }
+    masked = mask(wide).isel(inner)
+    # at the swath's edge a cloud may lie on pixels that lack a band: blocks grow it, the whole cube calls it no data
+    codes = read(found.passes["s2"], wide.odc.geobox, bands=())["quality"].values
+    partial = maximum_filter(codes != wide["quality"].values, size=(1, 2 * rows + 1, 2 * cols + 1))
+    same = ~partial[:, inner["y"], inner["x"]]
+    assert same.mean() > 0.95
+    seen = landshift.open(result.out / "cubes" / "seen.zarr")
+    assert (seen["quality"].values == masked["quality"].values)[same].all()
+    step = Interpolate(every="90D", min_clear=1, start="2020-01-01", end="2020-12-31")
+    whole = step(masked)
+    cube = landshift.open(result.out / "cubes" / "regular.zarr")
+    assert (cube["time"].values == whole["time"].values).all()
+    always = same.all(axis=0)
+    np.testing.assert_allclose(
+        cube["reflectance"].values[..., always], whole["reflectance"].values[..., always], atol=0.51e-4
+    )
+    assert (cube["n_clear"].values == whole["n_clear"].values)[always].all()
+    assert (cube["age"].values == whole["age"].values)[:, always].all()
+
+
+def test_mask_growth_crosses_the_edge_of_blocks_and_tiles(strip: Strip, tmp_path: Path) -> None:
+    plain = build(strip(mask={"grow_m": {"cloud": 0, "shadow": 0, "snow": 0}}), tmp_path / "plain")
+    grown = build(strip(mask={"grow_m": {"cloud": 200, "shadow": 0, "snow": 0}}), tmp_path / "grown")
+    before, after = (
+        landshift.open(result.out / "cubes" / "seen.zarr")["quality"].values for result in (plain, grown)
+    )
+    from scipy.ndimage import distance_transform_edt
+
+    clouds = before == 6
+    grew = 0
+    for cloudy, now in zip(clouds, after, strict=True):
+        if cloudy.any() and not cloudy.all():
+            near = (distance_transform_edt(~cloudy) <= 19) & ~cloudy & (now != 0)
+            assert (now[near] == 6).all()
+            grew += int(near[:, 500:524].sum())
+    assert grew > 0, "no cloud near the seam of the two blocks: choose another seed"
+
+
+def test_changing_one_product_leaves_the_others_alone(strip: Strip, again: Path) -> None:
+    values = strip()
+    changed = [{**values["product"][0], "every": "60D"}, *values["product"][1:]]
+    before = {file: file.stat().st_mtime_ns for file in (again / "cubes" / "yearly.zarr").rglob("*")}
+    journal = {file: file.read_bytes() for file in (again / ".landshift" / "journal").rglob("*.json")}
+    heard = Heard()
+    result = run(Recipe.of(strip(product=changed)), again, until="build", watch=heard)
+    assert result.stages[-1].state == "redone"
+    assert any("every 90D -> 60D" in line for line in heard.lines), heard.lines
+    now = {file: file.stat().st_mtime_ns for file in (again / "cubes" / "yearly.zarr").rglob("*")}
+    assert now == before
+    assert {file: file.read_bytes() for file in journal} == journal
+    assert len(landshift.open(again / "cubes" / "regular.zarr")["time"]) > 5
+
+
+def test_a_setting_changed_and_set_back_gives_the_first_bytes_again(
+    strip: Strip, serial: RunResult, again: Path
+) -> None:
+    values = strip()
+    build(strip(product=[{**values["product"][0], "every": "60D"}, *values["product"][1:]]), again)
+    build(values, again)
+    assert differing(contents(serial.out), contents(again)) == []
+
+
+def test_a_store_that_was_removed_is_built_anew(strip: Strip, serial: RunResult, again: Path) -> None:
+    shutil.rmtree(again / "cubes" / "yearly.zarr")
+    result = build(strip(), again)
+    assert result.stages[-1].state == "redone"
+    assert "cubes/yearly.zarr" in result.stages[-1].why
+    assert differing(contents(serial.out), contents(again)) == []
+
+
+def test_a_product_the_recipe_no_longer_has_is_removed(strip: Strip, again: Path) -> None:
+    build(strip(product=strip()["product"][:1]), again)
+    assert [store.name for store in (again / "cubes").iterdir()] == ["regular.zarr"]
+    assert set(read_table(again / "tables" / "clear.parquet").frame["product"]) == {"regular"}
+
+
+def test_two_products_of_the_same_settings_are_both_built(strip: Strip, tmp_path: Path) -> None:
+    twin = {"kind": "composite", "period": "year"}
+    build(strip(product=[{"name": "one", **twin}]), tmp_path / "out")
+    build(strip(product=[{"name": "one", **twin}, {"name": "two", **twin}]), tmp_path / "out")
+    one, two = (landshift.open(tmp_path / "out" / "cubes" / f"{name}.zarr") for name in ("one", "two"))
+    assert np.isfinite(one["reflectance"].values).any()
+    np.testing.assert_array_equal(one["reflectance"].values, two["reflectance"].values)
+
+
+def test_without_holdout_no_table_of_it_stays(strip: Strip, again: Path) -> None:
+    assert (again / "tables" / "holdout.parquet").is_file()
+    build(strip(report={"holdout": 0}), again)
+    assert not list((again / "tables").glob("holdout.*"))
+
+
+def test_the_holdout_hides_about_its_share_and_beats_the_mean(serial: RunResult) -> None:
+    frame = read_table(serial.out / "tables" / "holdout.parquet").frame
+    assert set(frame["product"]) == {"regular"}
+    assert set(frame["band"]) == {"blue", "red", "nir"}
+    assert set(frame["method"]) == {"interpolate", "nearest", "mean"}
+    assert np.isfinite(frame[["rmse", "mae"]].to_numpy()).all()
+    assert frame.groupby("band")["n"].nunique().eq(1).all()
+    clear = landshift.open(serial.out / "cubes" / "regular.zarr")["n_clear"].values.astype(float)
+    assert 0 < frame["n"].iloc[0] <= 0.25 * clear.sum()
+    assert (frame["rmse"] >= frame["mae"]).all()
+
+
+def test_the_blocks_under_the_outline_alone_are_built(strip: Strip, tmp_path: Path) -> None:
+    import geopandas
+    from shapely import box
+
+    where = strip()["place"]
+    left, bottom, _, top = where["bbox"]
+    outline = geopandas.GeoDataFrame(
+        {"name": ["west"]}, geometry=[box(left + 100, bottom, left + 400, top)], crs=where["crs"]
+    )
+    outline.to_file(tmp_path / "west.gpkg")
+    place = {"geometry": str(tmp_path / "west.gpkg"), "crs": where["crs"], "resolution": 10}
+    result = build(strip(place=place), tmp_path / "out")
+    assert result.survey is not None
+    assert len(plan_blocks(result.survey.geobox, geometry=result.survey.outline).blocks) == 1
+    assert result.stages[-1].record["blocks"]["regular"] == 1
+
+
+def test_sources_without_a_common_band_are_refused(strip: Strip, tmp_path: Path) -> None:
+    source = strip()["source"][0]
+    other = {**source, "name": "other", "bands": ["green"]}
+    with pytest.raises(ConfigError, match="no band in common"):
+        build(strip(source=[source, other]), tmp_path / "out")
