@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
@@ -211,12 +210,13 @@ class _Reading:
                     waiting.clear()
                     raise
 
-        helpers = min(self.reader.threads, len(waiting)) - 1
-        with ThreadPoolExecutor(max(1, helpers), thread_name_prefix="read") as pool:
-            futures = [pool.submit(work) for _ in range(helpers)]
+        helpers = self.reader.helpers(work, number=len(waiting) - 1)
+        try:
             work()
-            for future in futures:
-                future.result()
+        finally:
+            for helper in helpers:
+                if not helper.cancel():
+                    helper.result()
 
     def fuse(self, values: NDArray[np.float32], codes: NDArray[np.uint8], scenes: Sequence[Scene]) -> None:
         """Add the later scenes of a date."""

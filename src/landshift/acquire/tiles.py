@@ -7,7 +7,9 @@ moment decode it once. Reading single windows without neighbours needs none of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Self, TypeAlias
 
@@ -64,6 +66,8 @@ class TileReader:
         cache: TileCache | None = None,
     ) -> None:
         self.threads, self.held_bytes, self.max_open, self.cache = threads, held_bytes, max_open, cache
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
         self._datasets = Datasets(max_open=max_open, notes=cache)
         self._tiles: Recent[_Key, NDArray[Any]] = Recent(weight=lambda tile: tile.nbytes, bound=held_bytes)
         self.warps: Recent[object, Warp] = Recent(weight=lambda warp: warp.rows.nbytes * 2, bound=WARP_BYTES)
@@ -82,8 +86,29 @@ class TileReader:
         return (_rebuild, (self.threads, self.held_bytes, self.max_open, self.cache))
 
     def close(self) -> None:
-        """Close idle files; the reader stays usable."""
+        """Close idle files and threads; the reader stays usable."""
         self._datasets.close()
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
+
+    def helpers(self, work: Callable[[], None], *, number: int) -> list[Future[None]]:
+        """Let up to ``threads - 1`` helpers do the same as the calling thread.
+
+        They are kept between calls: a thread has its own PROJ context, dear to set up.
+
+        Args:
+            work: Takes what there is to do from a shared list, until nothing is left.
+            number: How many helpers would find something to do.
+        """
+        count = min(self.threads - 1, number)
+        if count < 1:
+            return []
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="read")
+            return [self._pool.submit(work) for _ in range(count)]
 
     def header(self, raster: Raster, level: int = 0) -> Header:
         """Grid, types and tiles of a raster; see :meth:`Datasets.header`."""
