@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from landshift.cube.tables import write_table
 
 if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
     from landshift.cube.classes import LandClass
     from landshift.pipeline.stages import Context
 
@@ -54,9 +56,10 @@ def _cube_rows(context: Context, truth: Path) -> list[dict[str, Any]]:
 
     files = sorted((truth / "clear").glob("*.tif"))
     when = {
-        group.item_ids.split(";")[0]: group.time
+        scene.id: group.time
         for groups in context.survey.passes.values()
         for group in groups
+        for scene in group.scenes
     }
     rows = []
     for product in context.recipe.products:
@@ -67,7 +70,7 @@ def _cube_rows(context: Context, truth: Path) -> list[dict[str, Any]]:
         for file in files:
             if file.stem not in when:
                 continue
-            real = _clear(file, [str(band) for band in cube["band"].values])
+            real = _clear(file, [str(band) for band in cube["band"].values], context.survey.geobox)
             said = _at(cube["reflectance"], np.datetime64(when[file.stem].replace(tzinfo=None), "ns"))
             error = (said - real)[np.isfinite(said) & np.isfinite(real)].astype(np.float64)
             squares, count = squares + float(np.square(error).sum()), count + error.size
@@ -83,15 +86,18 @@ def _cube_rows(context: Context, truth: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _clear(file: Path, bands: Sequence[str]) -> NDArray[np.float32]:
-    """Clear-sky truth of a scene, (band, y, x), in the order of the cube."""
+def _clear(file: Path, bands: Sequence[str], geobox: GeoBox) -> NDArray[np.float32]:
+    """Clear-sky truth of a scene's granule on the grid of the cube, (band, y, x); NaN beyond the granule."""
     import rasterio
+    from rasterio.vrt import WarpedVRT
 
-    with rasterio.open(file) as dataset:
-        at = [list(dataset.descriptions).index(band) + 1 for band in bands]
+    height, width = geobox.shape
+    where = {"crs": str(geobox.crs), "transform": geobox.affine, "height": height, "width": width}
+    with rasterio.open(file) as source, WarpedVRT(source, nodata=source.nodata, **where) as dataset:
+        at = [list(source.descriptions).index(band) + 1 for band in bands]
         values = dataset.read(at).astype(np.float32)
         values[values == dataset.nodata] = np.nan
-        scale = dataset.scales[0]
+        scale = source.scales[0]
     return np.asarray(values * np.float32(scale), np.float32)
 
 
