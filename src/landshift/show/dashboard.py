@@ -23,6 +23,7 @@ from landshift.cube.maps import map_geobox, read_classes
 from landshift.cube.tables import read_table
 from landshift.errors import StoreError
 from landshift.plan import cores, write_atomic
+from landshift.show.credits import credit_of
 from landshift.show.images import year_images
 from landshift.show.tiles import (
     TILE_PX,
@@ -54,6 +55,8 @@ Progress = Callable[[int, int, str], None]
 
 _FORMAT: Final = 1
 _TABLES: Final = ("area", "gains", "transitions", "zonal", "zonal_change")
+_SMALL_PX: Final = 400
+"""Maps up to this size get one zoom more than they need."""
 _ROOM: Final = "free some space or choose another output folder, then run again: finished work is kept"
 
 
@@ -78,7 +81,7 @@ def write_site(
         zone_id: The column that names a zone.
         basemap: A raster background: ``tiles`` (a list of URLs with {z}, {x}, {y}) and ``attribution``. None
             leaves the background plain, so that the page asks nobody for anything.
-        attribution: Who is to be credited, in plain text.
+        attribution: Who is to be credited, in plain text; by default what the scenes' missions ask for.
         offline_mb: Up to this many megabytes of tiles are also written as scripts, which is what lets the
             page work when it is opened from disk without any server.
         progress: Called with pictures done, pictures in all and what is being done.
@@ -101,7 +104,8 @@ def write_site(
         made.mkdir(parents=True)
         layers = _layers(out, maps, tables, made / "work")
         data = _facts(out, maps, tables)
-        data |= {"basemap": dict(basemap) if basemap else None, "attribution": attribution}
+        credit = attribution or ("" if data["simulated"] else credit_of(out / "scenes.parquet"))
+        data |= {"basemap": dict(basemap) if basemap else None, "attribution": credit}
         data |= _draw(layers, map_geobox(next(iter(maps.values()))), made, offline_mb, progress)
         data["districts"] = _districts(zones, zone_id, tables, maps)
         shutil.rmtree(made / "work", ignore_errors=True)
@@ -139,6 +143,8 @@ def _draw(
 ) -> dict[str, Any]:
     """Write the tiles of all layers, a few pictures at once; give what the page must know of them."""
     min_zoom, max_zoom = zoom_levels(geobox)
+    if max(geobox.shape) <= _SMALL_PX:
+        max_zoom += 1  # squares stay square where few of them fill the screen
     span = tile_span(mercator_bounds(geobox), max_zoom)
     frames = [frame for layer in layers for frame in layer.frames]
     room = _Room(int(offline_mb * 1e6))

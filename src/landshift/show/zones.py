@@ -29,7 +29,7 @@ def read_districts(
         tolerance_m: How far a border may move, metres on the ground.
 
     Returns:
-        A FeatureCollection; each feature has ``id`` and the properties ``zone``, ``bounds`` (west, south,
+        A FeatureCollection with ``noun``, what its features are called; each feature has ``id`` and the properties ``zone``, ``bounds`` (west, south,
         east, north) and ``label`` (longitude, latitude of a point inside).
 
     Raises:
@@ -55,7 +55,8 @@ def read_districts(
         named = named[named["zone"].isin(list(known))]
     named = named[named.geometry.notna() & ~named.geometry.is_empty]
     whole = named.set_geometry(named.geometry.make_valid()).dissolve(by="zone", sort=True).reset_index()
-    return _as_geojson(_simplified(whole, tolerance_m))
+    noun = "district" if "district" in column.lower() else "zone"
+    return {"noun": noun, **_as_geojson(_simplified(whole, tolerance_m))}
 
 
 def _column(frame: gpd.GeoDataFrame, wanted: str | None, known: Collection[str], path: Path) -> str:

@@ -195,8 +195,8 @@
   }
 
   async function refresh() {
-    const { frame, style, smooth } = picture(state.view, state.year);
     const isDistricts = state.view === "districts";
+    const { frame, style, smooth } = picture(state.view, state.year);
     drawPanel();
     drawTime();
     main.setBorders(state.borders || isDistricts);
@@ -204,8 +204,8 @@
     const absent = !frame ? `No picture of ${state.year}.` : "";
     note(isDistricts ? "" : absent);
     remember();
-    const opacity = isDistricts ? 0 : state.opacity / 100;
-    await main.show(isDistricts ? null : frame || null, style, { opacity, smooth });
+    // below districts the land cover stays as a pale ground, for orientation
+    await main.show(frame || null, style, { opacity: isDistricts ? 0.2 : state.opacity / 100, smooth, pale: isDistricts });
     if (state.compare && before) await showBefore();
   }
 
@@ -265,8 +265,8 @@
     const size = total >= 10000 ? `${number(total / 100, 0)} km²` : total ? `${number(total, 0)} ha` : "";
     const zones = data.districts?.features.length;
     const years = data.years.length > 1 ? `${data.years[0]}–${data.years.at(-1)}` : `${data.years[0]}`;
-    const pixel = data.grid.pixel_m ? `${number(data.grid.pixel_m, data.grid.pixel_m % 1 ? 2 : 0)} m pixels` : "";
-    const facts = [years, size, zones ? `${zones} districts` : "", pixel].filter(Boolean);
+    const pixel = data.grid.pixel_m ? `${Number(data.grid.pixel_m.toPrecision(3))} m pixels` : "";
+    const facts = [years, size, zones ? `${zones} ${panel.noun(data, zones > 1)}` : "", pixel].filter(Boolean);
     find("facts").replaceChildren(...facts.map((text) => node("span", {}, text)));
     const year = find("year");
     year.max = data.years.length - 1;
@@ -274,6 +274,8 @@
     find("ticks").replaceChildren(...data.years.map((one, i) => node("li", { "data-at": i }, (data.years.length - 1 - i) % every ? "" : String(one).slice(-2).padStart(3, "’"))));
     find("time").classList.toggle("single", data.years.length < 2);
     find("borders").hidden = !data.districts;
+    find("borders").title = `${panel.capital(panel.noun(data))} borders`;
+    find("borders").setAttribute("aria-label", find("borders").title);
     panel.downloads(data);
     panel.about(data);
     for (const [id, list, value] of [["before-view", leftViews().map((one) => [one, panel.VIEWS[one].title]), state.beforeView], ["before-year", data.years.map((one) => [one, one]), state.beforeYear]]) {
@@ -307,8 +309,8 @@
     host.replaceChildren(...[[true, "Whole period"], [false, "Year by year"]].map(([key, label]) => node("button", { type: "button", "aria-pressed": String(longest === key), onclick: () => spanMode(key) }, label)));
     find("compare").hidden = pairwise || still || state.view === "districts" || !leftViews().length;
     find("compare").setAttribute("aria-pressed", String(state.compare));
-    find("said").textContent = `${panel.VIEWS[state.view].title}, ${text}`;
-    find("after-tag").textContent = `${panel.VIEWS[state.view].title} ${text}`;
+    find("said").textContent = `${panel.viewTitle(data, state.view)}, ${text}`;
+    find("after-tag").textContent = `${panel.viewTitle(data, state.view)} ${text}`;
     if (find("compare").hidden && state.compare) closeCompare();
   }
 

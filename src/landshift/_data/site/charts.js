@@ -174,9 +174,19 @@
     host.replaceChildren(node("ul", { class: "bars" }, ...made));
   }
 
+  /** @param rows [{name, colour, value}], the largest first */
+  function ranks(host, rows, unit) {
+    const most = Math.max(...rows.map((row) => row.value), 1e-9);
+    const made = rows.map((row) => node("li", { title: `${row.name}: ${number(row.value)} ${unit}` },
+      node("span", { class: "name" }, swatch(row.colour), node("span", {}, row.name)),
+      node("span", { class: "rank", "aria-hidden": "true" }, node("i", { style: `width:${(100 * row.value) / most}%;background:${row.colour}` })),
+      node("b", {}, number(row.value))));
+    host.replaceChildren(node("ul", { class: "bars" }, ...made));
+  }
+
   function swatch(colour) {
     return node("i", { class: "swatch", style: `background:${colour}`, "aria-hidden": "true" });
   }
 
-  Object.assign(window.Landshift, { node, shape, number, signed, steps, swatch, charts: { lines, bars } });
+  Object.assign(window.Landshift, { node, shape, number, signed, steps, swatch, charts: { lines, bars, ranks } });
 })();

@@ -7,13 +7,20 @@
   const GAIN = "#d9601a";
   const LOSS = "#2b6cb0";
   const STABLE = "#b9bcb8";
-  const SEQUENTIAL = ["#e3f1ec", "#b5dccf", "#7cc0ad", "#3f9f8c", "#15766a", "#0a4a44"];
-  const DIVERGING = ["#1f5a9c", "#6ea6d1", "#cfe0ee", "#fbdcc0", "#ef9350", "#b2460b"];
+  const SEQUENTIAL = {
+    light: ["#e3f1ec", "#b5dccf", "#7cc0ad", "#3f9f8c", "#15766a", "#0a4a44"],
+    dark: ["#1f2f33", "#1e4a49", "#22695f", "#2f8f7d", "#5abda4", "#b4ecd9"],
+  };
+  const DIVERGING = {
+    light: ["#1f5a9c", "#6ea6d1", "#cfe0ee", "#fbdcc0", "#ef9350", "#b2460b"],
+    dark: ["#8fc6f5", "#4b86c2", "#26425f", "#5a3a22", "#c06f2f", "#ffbb80"],
+  };
+  const STILL = { light: "#eceeeb", dark: "#2a3338" };
 
   const VIEWS = {
     cover: { title: "Land cover", icon: "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z" },
     change: { title: "Change", icon: "M4 8h13l-4-4M20 16H7l4 4" },
-    districts: { title: "Districts", icon: "M4 6l6-2 5 2 5-2v14l-5 2-5-2-6 2zM10 4v14M15 6v14" },
+    districts: { title: "Zones", icon: "M4 6l6-2 5 2 5-2v14l-5 2-5-2-6 2zM10 4v14M15 6v14" },
     first_year: { title: "First seen", icon: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8v4l3 2" },
     image: { title: "Satellite", icon: "M4 5h16v14H4zM4 16l5-5 4 4 2-2 5 5M15.5 8.5v.01" },
     certainty: { title: "Certainty", icon: "M4 18a8 8 0 1 1 16 0M12 18l4-6" },
@@ -25,8 +32,8 @@
     area: "Area of every class by year",
     gains: "Gain, loss and net change of every class",
     transitions: "What became what",
-    zonal: "Area of every class by district and year",
-    zonal_change: "Gain and loss of every class by district",
+    zonal: "Area of every class by zone and year",
+    zonal_change: "Gain and loss of every class by zone",
   };
 
   const find = (id) => document.getElementById(id);
@@ -41,8 +48,17 @@
   function switcher(data, state, choose) {
     const buttons = views(data).map((id) => node("label", { class: "view" },
       node("input", { type: "radio", name: "view", value: id, checked: state.view === id, onchange: () => choose(id) }),
-      icon(VIEWS[id].icon), node("span", {}, VIEWS[id].title)));
+      icon(VIEWS[id].icon), node("span", {}, viewTitle(data, id))));
     find("views").replaceChildren(...buttons);
+    find("views").style.setProperty("--columns", buttons.length < 5 ? buttons.length : 3);
+  }
+
+  /** Districts are called so where their file does; all others are zones. */
+  const noun = (data, many) => `${data.districts?.noun || "zone"}${many ? "s" : ""}`;
+  const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+  function viewTitle(data, id) {
+    return id === "districts" ? capital(noun(data, true)) : VIEWS[id].title;
   }
 
   function icon(path) {
@@ -107,8 +123,8 @@
         onclick: () => act.toggle(one.value), ondblclick: () => act.only(one.value),
         onpointerenter: () => act.stress(one.name), onpointerleave: () => act.stress(null),
       }, swatch(one.colour), node("span", { class: "name" }, one.name),
-      node("b", {}, number(areas[i])), node("span", { class: "share" }, total ? `${number((100 * (areas[i] || 0)) / total, 1)} %` : ""),
-      node("span", { class: `moved ${moved > 0 ? "up" : moved < 0 ? "down" : ""}` }, at > 0 ? signed(moved) : ""));
+      ...(data.area ? [node("b", {}, number(areas[i])), node("span", { class: "share" }, total ? `${number((100 * (areas[i] || 0)) / total, 1)} %` : ""),
+      node("span", { class: `moved ${moved > 0 ? "up" : moved < 0 ? "down" : ""}` }, at > 0 ? signed(moved) : "")] : []));
     });
     if (!data.area) return rows;
     const head = node("p", { class: "entry heads" }, node("i"), node("span", { class: "name" }, String(state.year)), node("b", {}, "ha"), node("span", { class: "share" }, "share"), node("span", { class: "moved" }, at > 0 ? `since ${since}` : ""));
@@ -205,10 +221,10 @@
     }
     const count = breaks.length - 1;
     const run = (stops, length) => Array.from({ length }, (_, i) => blend(stops, length > 1 ? i / (length - 1) : 0.5));
-    const ramp = two ? [...run(DIVERGING.slice(0, 3), count / 2), ...run(DIVERGING.slice(3), count / 2)] : run(SEQUENTIAL, count);
+    const ramp = two ? [...run(DIVERGING[state.theme].slice(0, 3), count / 2), ...run(DIVERGING[state.theme].slice(3), count / 2)] : run(SEQUENTIAL[state.theme], count);
     const colour = (value) => {
       if (value === null) return null;
-      if (two && Math.abs(value) < 1e-9) return "#eceeeb";
+      if (two && Math.abs(value) < 1e-9) return STILL[state.theme];
       const i = breaks.findIndex((edge, at) => at > 0 && value < edge);
       return ramp[i < 0 ? count - 1 : Math.max(i - 1, 0)];
     };
@@ -232,7 +248,7 @@
     }, swatch(colour(row.value) || "transparent"), node("span", { class: "name" }, row.zone),
     node("span", { class: "meter", "aria-hidden": "true" }, node("i", { style: `width:${(100 * Math.abs(row.value ?? 0)) / most}%` })),
     node("b", {}, `${(two ? signed : number)(row.value)} ${unit}`)));
-    const per = { share: "per cent of the mapped district", area: "hectares", change: `hectares since ${data.years[0]}`, points: `percentage points since ${data.years[0]}` };
+    const per = { share: `per cent of the mapped ${noun(data)}`, area: "hectares", change: `hectares since ${data.years[0]}`, points: `percentage points since ${data.years[0]}` };
     return [node("p", { class: "hint" }, `${state.year}, ${per[state.measure]}`), boxes, ends, node("div", { class: "list" }, ...list)];
   }
 
@@ -259,6 +275,12 @@
     const plot = node("div", { class: "plot" });
     const tabs = data.years.length > 1 ? node("div", { class: "tabs", role: "group", "aria-label": "What the lines show" },
       ...[[false, "Area"], [true, `Since ${data.years[0]}`]].map(([key, text]) => node("button", { type: "button", "aria-pressed": String(state.relative === key), onclick: () => act.relative(key) }, text))) : null;
+    if (data.years.length === 1) {
+      const rows = series.map((one) => ({ ...one, value: one.values[0] })).sort((a, b) => b.value - a.value);
+      charts.ranks(plot, rows, "ha");
+      host.replaceChildren(node("h3", {}, `Area in ${data.years[0]}, hectares`), plot, table(data, source, zone, act));
+      return;
+    }
     const parts = [node("div", { class: "row" }, node("h3", {}, state.relative ? "Change of area, hectares" : "Area by year, hectares"), tabs), plot];
     const pairs = [...new Map(source.gains.map((row) => [`${row[0]}_${row[1]}`, [row[0], row[1]]])).values()];
     const [from, to] = figurePair(state, pairs);
@@ -345,6 +367,6 @@
   }
 
   Object.assign(window.Landshift, {
-    panel: { VIEWS, GAIN, LOSS, STABLE, views, switcher, controls, legend, figures, downloads, about, measured, scale, probe, yearColours, layer, className, UNITS, choice, find },
+    panel: { VIEWS, viewTitle, noun, capital, GAIN, LOSS, STABLE, views, switcher, controls, legend, figures, downloads, about, measured, scale, probe, yearColours, layer, className, UNITS, choice, find },
   });
 })();

@@ -48,11 +48,11 @@
         index.set(frame.tiles, { suffix: frame.suffix, rows: coverage[frame.coverage] });
       }
     }
-    maplibregl.addProtocol("landshift", async ({ url }, abort) => {
+    maplibregl.addProtocol("landshift", async ({ url }) => {
       const [path, query] = url.slice("landshift://".length).split("?");
       const parts = path.split("/");
       const [z, x, y] = parts.splice(-3).map(Number);
-      const bytes = await load(parts.join("/"), z, x, y, abort && abort.signal);
+      const bytes = await load(parts.join("/"), z, x, y);
       if (!bytes) return { data: EMPTY.slice().buffer };
       const style = query && styles.get(query);
       return { data: (style ? recolour(bytes, style) : bytes.slice()).buffer };
@@ -64,8 +64,8 @@
     return Boolean(runs && runs.some(([first, last]) => first <= x && x <= last));
   }
 
-  /** The bytes of a tile, or null where there is none. */
-  async function load(name, z, x, y, signal) {
+  /** The bytes of a tile, or null where there is none. Tiles are small: one that is asked for is kept, wanted or not. */
+  async function load(name, z, x, y) {
     if (!exists(name, z, x, y)) return null;
     const key = `${name}/${z}/${x}/${y}`;
     const had = kept.get(key);
@@ -74,14 +74,14 @@
       kept.set(key, had);
       return had;
     }
-    const bytes = offline ? await fromPack(name, z, x, y) : await fromHost(key, index.get(name).suffix, signal);
+    const bytes = offline ? await fromPack(name, z, x, y) : await fromHost(key, index.get(name).suffix);
     kept.set(key, bytes);
     if (kept.size > KEPT) kept.delete(kept.keys().next().value);
     return bytes;
   }
 
-  async function fromHost(key, suffix, signal) {
-    const answer = await fetch(`tiles/${key}.${suffix}`, { signal });
+  async function fromHost(key, suffix) {
+    const answer = await fetch(`tiles/${key}.${suffix}`);
     if (!answer.ok) throw new Error(`tile ${key}: ${answer.status}`);
     return new Uint8Array(await answer.arrayBuffer());
   }

@@ -134,7 +134,7 @@
      * @param style name of a palette, or "" for the tiles' own
      * @returns a promise that settles when the picture is drawn
      */
-    show(frame, style, { opacity, smooth }) {
+    show(frame, style, { opacity, smooth, pale }) {
       const next = frame ? frame.tiles : null;
       if (next && !this.map.getSource(next)) this.add(frame, style, smooth);
       if (next) {
@@ -145,6 +145,7 @@
         this.map.moveLayer(next, before);
         this.map.setLayoutProperty(next, "visibility", "visible");
         this.map.setPaintProperty(next, "raster-opacity", opacity);
+        this.map.setPaintProperty(next, "raster-saturation", pale ? -1 : 0);
       }
       this.current = next;
       return this.loaded(next).then(() => {
