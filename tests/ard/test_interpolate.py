@@ -228,3 +228,10 @@ def test_real_looks_are_reproduced_and_the_rest_lies_between_them(shared_data: A
     low, high = np.nanmin(values[..., seen], axis=0), np.nanmax(values[..., seen], axis=0)
     assert (made[..., seen] >= low - 1e-6).all()
     assert (made[..., seen] <= high + 1e-6).all()
+
+
+def test_values_can_be_written_into_given_memory() -> None:
+    out = np.full((3, 1, 1, 1), 9, np.float32)
+    made = lines(_series(0.0, 1.0), looks=_stamps(0, 10), times=_stamps(0, 5, 10), out=out)[0]
+    assert made is out
+    assert out.ravel().tolist() == [0.0, 0.5, 1.0]

@@ -159,6 +159,7 @@ def lines(
     min_clear: int = 1,
     max_gap: float = np.inf,
     reach: tuple[float, float] = (np.inf, 0.0),
+    out: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int16], NDArray[np.uint16]]:
     """Interpolate the series of every pixel linearly between its clear looks.
 
@@ -169,6 +170,7 @@ def lines(
         min_clear: Pixels with fewer clear looks are NaN.
         max_gap: Longest gap in days that a line crosses.
         reach: For how many days the nearest look is held, at the ends of the series and in longer gaps.
+        out: C-ordered float32 (wanted, band, y, x) to write the values into; fresh memory costs as much as the work.
 
     Returns:
         Values float32 (wanted, band, y, x); days to the nearest clear look int16 (wanted, y, x), -32768 where
@@ -186,15 +188,18 @@ def lines(
         (part.astype("datetime64[ns]") - origin).astype(np.int64) / _DAY_NS for part in (looks, times)
     )
     slots = np.searchsorted(when, wanted, side="right")
-    made = np.empty((times.size, bands, rows * cols), np.float32)
+    shape = (times.size, bands, rows, cols)
+    made = np.empty(shape, np.float32) if out is None else out
     age = np.empty((times.size, rows * cols), np.int16)
     clear = np.empty(rows * cols, np.uint16)
     run = max(32, min(1024, _SCRATCH_BYTES // max(1, count * bands * 4) // 16 * 16))
     rules = (float(min_clear), max_gap, *reach)
     flat = values.reshape(count, bands, rows * cols)
-    _interpolate(flat, (when, wanted, slots), rules, run, (made, age, clear))
+    _interpolate(
+        flat, (when, wanted, slots), rules, run, (made.reshape(times.size, bands, rows * cols), age, clear)
+    )
     return (
-        made.reshape(times.size, bands, rows, cols),
+        made,
         age.reshape(times.size, rows, cols),
         clear.reshape(rows, cols),
     )
