@@ -29,6 +29,7 @@ from landshift.acquire.simulate.rasters import make_folder, write_cog
 from landshift.acquire.simulate.simulation import Simulate
 from landshift.acquire.simulate.timeline import year_of
 from landshift.plan import write_atomic
+from landshift.sensor import QUALITY
 from landshift.step import key
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ Progress = Callable[[int, int, str], None]
 MARGIN_M: Final = 135.0
 """Ground computed around a granule: the reach of the widest pixels, and the shifts."""
 _WORKERS: Final = 2
-_SAMPLE: Final = 6
 _NEEDED: Final = ("blue", "green", "red", "nir08", "swir16")
 
 
@@ -100,7 +100,6 @@ class _Job:
     site: Site
     folder: Path
     key: str
-    clear: bool
     out: Path
 
     @property
@@ -113,20 +112,16 @@ class _Job:
         if not path.exists():
             return None
         item: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        truths = [self.out / "truth" / kind / f"{self.identifier}.tif" for kind in self._truths()]
+        mask = self.out / "truth" / "mask" / f"{self.identifier}.tif"
         there = all((self.folder / asset["href"]).exists() for asset in item["assets"].values())
         fits = item["properties"].get("landshift:key") == self.key
-        return item if there and fits and all(path.exists() for path in truths) else None
+        return item if there and fits and mask.exists() else None
 
     def sweep(self) -> None:
         """Remove what a killed run left half written."""
-        for folder in (self.folder, self.out / "truth" / "mask", self.out / "truth" / "clear"):
-            names = "*.partial*" if folder == self.folder else f"{self.identifier}.tif.*partial*"
-            for leftover in folder.glob(names):
-                leftover.unlink(missing_ok=True)
-
-    def _truths(self) -> tuple[str, ...]:
-        return ("mask", "clear") if self.clear else ("mask",)
+        masks = (self.out / "truth" / "mask").glob(f"{self.identifier}.tif.*partial*")
+        for leftover in [*self.folder.glob("*.partial*"), *masks]:
+            leftover.unlink(missing_ok=True)
 
 
 def _jobs(sim: Simulate, site: Site, out: Path, name: str) -> list[tuple[Granule, list[_Job]]]:
@@ -140,8 +135,7 @@ def _jobs(sim: Simulate, site: Site, out: Path, name: str) -> list[tuple[Granule
                 if one.sensor != sensor or granule.outline(one, site).is_empty:
                     continue
                 folder = out / collection_of(sensor) / item_id(granule, one, site)
-                clear = sim.truth == "all" or (sim.truth == "sample" and one.number % _SAMPLE == 0)
-                part.append(_Job(seen=one, site=site, folder=folder, key=name, clear=clear, out=out))
+                part.append(_Job(seen=one, site=site, folder=folder, key=name, out=out))
             found.append((granule, part))
     return found
 
@@ -161,7 +155,7 @@ def _granule(sim: Simulate, granule: Granule, jobs: list[_Job]) -> Iterator[dict
 
 
 def _scene(sim: Simulate, granule: Granule, ground: Ground, job: _Job) -> dict[str, Any]:
-    """Write one scene: bands, mask, truth, and last its item."""
+    """Write one scene: bands, mask, true mask, and last its item."""
     job.sweep()
     seen = job.seen
     sensor, pixel = sensors.get(granule.sensor), granule.pixel_m
@@ -169,29 +163,18 @@ def _scene(sim: Simulate, granule: Granule, ground: Ground, job: _Job) -> dict[s
     table = ground.spectra(sim, sensor=granule.sensor, day=seen.moment.date(), geometry=seen.geometry)
     air = air_of(sim, seen, (granule.left, granule.top), granule.shape(pixel), pixel)
     reported: dict[str, NDArray[np.float32]] = {}
-    clear: dict[str, NDArray[np.float32]] = {}
     for size in sorted({sensor.band(name).gsd_m for name in names}):
         here = tuple(number for number, name in enumerate(names) if sensor.band(name).gsd_m == size)
         values = ground.seen(table, bands=here, pixel_m=size, shift_m=seen.shift_m)
         frame, around = (granule.left, granule.top, size), air.coarser(round(size / pixel))
         for layer, number in zip(values, here, strict=True):
             reported[names[number]] = measured(sim, seen, layer, around, frame, number)
-    if job.clear:
-        clear = _clear(ground, table, names, granule)
     shares = _write_mask(sim, granule, job, air, reported)
     _write_bands(granule, job, reported)
-    _write_truth(granule, job, ground, air, clear)
+    _write_truth(granule, job, ground, air)
     item = item_of(granule, seen, job.site, key=job.key, bands=names, shares=shares)
     write_atomic(job.folder / f"{job.identifier}.json", (json.dumps(item, indent=1) + "\n").encode())
     return item
-
-
-def _clear(
-    ground: Ground, table: NDArray[np.float32], names: tuple[str, ...], granule: Granule
-) -> dict[str, NDArray[np.float32]]:
-    """Clear-sky reflectance of all bands at the finest pixel size, without shift."""
-    values = ground.seen(table, bands=tuple(range(len(names))), pixel_m=granule.pixel_m)
-    return dict(zip(names, values, strict=True))
 
 
 def _write_bands(granule: Granule, job: _Job, reported: dict[str, NDArray[np.float32]]) -> None:
@@ -249,12 +232,8 @@ def _shares(codes: NDArray[np.uint16], *, sentinel: bool) -> dict[str, float]:
     return found | {"nodata": 100.0 * float(empty.mean())}
 
 
-def _write_truth(
-    granule: Granule, job: _Job, ground: Ground, air: Air, clear: dict[str, NDArray[np.float32]]
-) -> None:
-    """Write the true mask, and clear-sky reflectance where it is wanted."""
-    from landshift.sensor import QUALITY
-
+def _write_truth(granule: Granule, job: _Job, ground: Ground, air: Air) -> None:
+    """Write the true mask."""
     size, corner = granule.pixel_m, (granule.left, granule.top)
     valid = granule.inside(job.seen, job.site, size)
     moment = year_of(job.seen.moment.date())
@@ -266,9 +245,3 @@ def _write_truth(
     tags = {"CODES": json.dumps(dict(QUALITY))}
     path = job.out / "truth" / "mask" / f"{job.identifier}.tif"
     write_cog(path, codes, corner=corner, pixel_m=size, crs=job.site.crs, tags=tags)
-    if clear:
-        stored = np.stack([np.rint(values * 1e4) for values in clear.values()]).astype(np.int16)
-        path = job.out / "truth" / "clear" / f"{job.identifier}.tif"
-        write_cog(
-            path, stored, corner=corner, pixel_m=size, crs=job.site.crs, nodata=-32768, names=tuple(clear)
-        )

@@ -1,13 +1,12 @@
 """The truth beside the scenes: land cover by year, fractions, changes, shifts, districts and training polygons.
 
 Land cover is the ground's as it is on 1 July, by majority of the 2.5 m points in each pixel of the place's grid;
-fractions count the same points. Maps are made strip by strip, so a large place never sits in memory at 2.5 m.
+fractions count the same points.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -19,9 +18,10 @@ from numpy.typing import NDArray
 
 from landshift.acquire.simulate import facts
 from landshift.acquire.simulate.granules import Site
-from landshift.acquire.simulate.ground import GROUND_M, LEVELS
-from landshift.acquire.simulate.landscape import Ground, points
+from landshift.acquire.simulate.ground import LEVELS
+from landshift.acquire.simulate.landscape import Ground
 from landshift.acquire.simulate.simulation import Simulate
+from landshift.acquire.simulate.strips import Strip, strips
 from landshift.acquire.simulate.timeline import year_of
 from landshift.cube.maps import MapWriter
 from landshift.plan import write_atomic
@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from odc.geo.geobox import GeoBox
 
-__all__ = ["Truth", "Years", "write_truth"]
+__all__ = ["Years", "write_truth"]
 
-_POINTS: Final = 4_000_000
-"""Ground points held at once."""
 _MIDDLE: Final = 0.5
 
 
@@ -49,9 +47,6 @@ class Years:
     """Changes of parcels, one frame per strip."""
 
 
-Truth = Years
-
-
 def write_truth(sim: Simulate, geobox: GeoBox, site: Site, folder: Path, *, key: str) -> None:
     """Write everything that is known of the place, unless it is there already.
 
@@ -62,21 +57,30 @@ def write_truth(sim: Simulate, geobox: GeoBox, site: Site, folder: Path, *, key:
         folder: Where to.
         key: Names what the landscape depends on.
     """
+    from landshift.acquire.simulate.clear import write_clear
     from landshift.acquire.simulate.tables import write_changes, write_shifts
     from landshift.acquire.simulate.vectors import write_districts, write_labels
 
     years = _whole_years(sim.start, sim.end)
     said = {"key": key, "start": sim.start.isoformat(), "end": sim.end.isoformat(), "simulated": True}
-    said |= {"polygons": sim.polygons, "sensors": list(sim.sensors), "revisit": sim.revisit}
+    said |= {
+        "polygons": sim.polygons,
+        "sensors": list(sim.sensors),
+        "revisit": sim.revisit,
+        "truth": sim.truth,
+    }
     done = folder / "truth.json"
-    if done.exists() and json.loads(done.read_text(encoding="utf-8")) == said:
+    before = json.loads(done.read_text(encoding="utf-8")) if done.exists() else {}
+    if before == said:
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.rglob("*.partial*"):
+        leftover.unlink(missing_ok=True)
     found = _write_maps(sim, geobox, site, folder, years)
     write_changes(found.changes, folder, (sim.start, sim.end))
     write_shifts(sim, site, folder)
     write_districts(sim, geobox, folder)
     write_labels(sim, geobox, found, folder)
+    write_clear(sim, geobox, site, folder / "clear", keep=before.get("key") == key)
     write_atomic(done, (json.dumps(said, indent=1) + "\n").encode())
 
 
@@ -108,7 +112,8 @@ def _write_maps(sim: Simulate, geobox: GeoBox, site: Site, folder: Path, years: 
             fractions[year] = stack.enter_context(
                 MapWriter(folder / f"fraction_{year}.tif", geobox, bands=names, nodata=255, tags=tags)
             )
-        for rows, ground, per_pixel in _strips(sim, geobox, site):
+        for strip in strips(sim, geobox, site):
+            rows, ground, per_pixel = strip.rows, strip.ground, strip.per_pixel
             window = (rows, slice(0, shape[1]))
             for year in years:
                 share = _shares(ground, year + _MIDDLE, per_pixel)
@@ -117,30 +122,8 @@ def _write_maps(sim: Simulate, geobox: GeoBox, site: Site, folder: Path, years: 
                 fractions[year].write(window, np.rint(100.0 * share).astype(np.uint8))
                 found.cover[year][rows] = first + 1
                 found.pure[year][rows] = _purity(ground, year, per_pixel, first, share)
-            found.changes.append(_changes(ground, sim, geobox, per_pixel))
+            found.changes.append(_changes(strip, sim))
     return found
-
-
-def _strips(sim: Simulate, geobox: GeoBox, site: Site) -> Iterator[tuple[slice, Ground, int]]:
-    """Ground points of the place's pixels, some rows at a time: rows, ground (y x n, x x n), n."""
-    from pyproj import Transformer
-
-    height, width = geobox.shape
-    per_pixel = max(1, round(abs(geobox.resolution.x) / GROUND_M))
-    step = max(1, _POINTS // (width * per_pixel**2))
-    same = geobox.crs is not None and geobox.crs.epsg == int(site.crs.split(":")[1])
-    convert = None if same else Transformer.from_crs(str(geobox.crs), site.crs, always_xy=True)
-    for start in range(0, height, step):
-        rows = slice(start, min(start + step, height))
-        down = (np.arange(rows.start * per_pixel, rows.stop * per_pixel) + 0.5) / per_pixel
-        across = (np.arange(width * per_pixel) + 0.5) / per_pixel
-        affine = geobox.affine
-        x, y = np.broadcast_arrays(
-            affine.c + affine.a * across[np.newaxis, :], affine.f + affine.e * down[:, np.newaxis]
-        )
-        if convert is not None:
-            x, y = convert.transform(x, y)
-        yield rows, points(sim, x, y), per_pixel
 
 
 def _shares(ground: Ground, when: float, per_pixel: int) -> NDArray[np.float32]:
@@ -160,13 +143,12 @@ def _purity(
     return np.where(settled, np.rint(100.0 * share.max(axis=0)), 0).astype(np.uint8)
 
 
-def _changes(ground: Ground, sim: Simulate, geobox: GeoBox, per_pixel: int) -> pd.DataFrame:
+def _changes(strip: Strip, sim: Simulate) -> pd.DataFrame:
     """Area by parcel, change and pair of classes in this strip."""
     import pandas as pd
 
-    history, patches = ground.history, ground.patches
-    area = (abs(geobox.resolution.x) / per_pixel) ** 2 / 1e4
-    count = np.bincount(ground.rows.ravel() // LEVELS, minlength=len(patches))
+    history, patches = strip.ground.history, strip.ground.patches
+    count = np.bincount(strip.ground.rows.ravel() // LEVELS, minlength=len(patches))
     begin, end = year_of(sim.start), year_of(sim.end + timedelta(days=1))
     frames = []
     for turn in range(2):
@@ -183,7 +165,7 @@ def _changes(ground: Ground, sim: Simulate, geobox: GeoBox, per_pixel: int) -> p
                         "date": _day(moment),
                         "class_from": before,
                         "class_to": after,
-                        "area_ha": count[of] * area,
+                        "area_ha": count[of] * strip.point_ha,
                     }
                 )
             )
