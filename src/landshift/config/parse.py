@@ -212,19 +212,20 @@ def override(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
         *parents, last = path.strip().split(".")
         at: Any = values
         for part in parents:
-            at = _into(at, part, path)
-        at[last] = value
+            at = at.setdefault(part, {}) if isinstance(at, dict) else at[_place(at, part, path)]
+        at[last if isinstance(at, dict) else _place(at, last, path)] = value
     return values
 
 
-def _into(at: Any, part: str, path: str) -> Any:
-    """One level down; an entry of a list goes by its name or its number."""
-    if isinstance(at, list):
-        for number, entry in enumerate(at):
-            if part in {entry.get("name"), str(number)}:
-                return entry
-        raise ConfigError(f"--set {path}: there is no {part!r}", allowed=[entry.get("name") for entry in at])
-    return at.setdefault(part, {})
+def _place(at: Any, part: str, path: str) -> int:
+    """Where in a list an entry is that goes by its name or its number."""
+    if not isinstance(at, list):
+        raise ConfigError(f"--set {path}: {part!r} is below a value that is no table", got=at)
+    named = [str(entry.get("name", i)) if isinstance(entry, dict) else str(i) for i, entry in enumerate(at)]
+    for number, name in enumerate(named):
+        if part in {name, str(number)}:
+            return number
+    raise ConfigError(f"--set {path}: there is no {part!r}", allowed=named)
 
 
 def thaw(values: Any) -> Any:
