@@ -188,7 +188,7 @@ class Output:
         self.say(f"{stage.name}: {state}{' because ' + why if why else ''}" if held else f"{stage.name}")
         begin = time.perf_counter()
         with self._noting(stage):
-            record = dict(stage.work())
+            record = json.loads(json.dumps(dict(stage.work()), sort_keys=True, default=str))  # as read back
         seconds = time.perf_counter() - begin
         self._mark(marker, stage, state="done", record=record)
         return StageResult(name=stage.name, key=key, state=state, why=why, record=record, seconds=seconds)

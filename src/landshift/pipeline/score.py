@@ -30,6 +30,8 @@ COLUMNS: Final = {
     "value": "The score",
     "unit": "Its unit",
 }
+CLEAR_SCALE: Final = 1e-4
+"""Reflectance per number of the simulator's clear-sky files."""
 SEALED: Final = "impervious"
 """The class whose growth is scored."""
 
@@ -97,8 +99,7 @@ def _clear(file: Path, bands: Sequence[str], geobox: GeoBox) -> NDArray[np.float
         at = [list(source.descriptions).index(band) + 1 for band in bands]
         values = dataset.read(at).astype(np.float32)
         values[values == dataset.nodata] = np.nan
-        scale = source.scales[0]
-    return np.asarray(values * np.float32(scale), np.float32)
+    return np.asarray(values * np.float32(CLEAR_SCALE), np.float32)
 
 
 def _at(series: Any, time: np.datetime64) -> NDArray[np.float32]:
