@@ -1,4 +1,4 @@
-"""How fast virtual dates are made, beside a loop of `numpy.interp`: `python benchmarks/interpolate.py`.
+"""How fast virtual dates are made, beside a loop of ``numpy.interp``.
 
 24 looks x 10 bands x 1024 x 1024 pixels with two looks of five hidden become 36 dates, in one process and on one
 thread. The loop calls `numpy.interp` for every pixel and band; it is timed on evenly spread pixels and scaled to
@@ -10,16 +10,19 @@ system has to clear first (on virtual machines that can take longer than the wor
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landshift.ard.interpolate import lines
+from landshift.pipeline.bench.row import row
+
+__all__ = ["measure"]
 
 LOOKS, BANDS, DATES = 24, 10, 36
 THREADS = 2
@@ -28,6 +31,24 @@ SAMPLE = 2048
 
 Values = NDArray[np.float32]
 Times = NDArray[np.datetime64]
+
+
+def measure(side: int = 1024, repeats: int = 5) -> list[dict[str, Any]]:
+    """Ratios to the loop and to a copy of as many bytes, by median wall time on one thread and on two."""
+    found = _timed(side, repeats)
+    loop_s, bar = found["loop_wall"], "at least 68, aim 100"
+    rows = []
+    for memory, title in (("", "memory reused"), ("fresh ", "fresh memory")):
+        kernel_s, copy_s = (found[f"{memory}{name}_wall"] for name in ("kernel", "copy"))
+        rows.append(row(f"virtual dates, one thread, {title}", loop_s / kernel_s, "times numpy.interp", bar))
+        rows.append(
+            row(f"  memory bandwidth, {title}", 100 * copy_s / kernel_s, "% of a copy of as many bytes")
+        )
+    rows.append(
+        row(f"virtual dates, {THREADS} threads", loop_s / found["threads_wall"], "times numpy.interp", bar)
+    )
+    rows.append(row("  largest difference", found["worst"], "reflectance", "float32 rounding"))
+    return rows
 
 
 def series(side: int) -> tuple[Values, Times, Times]:
@@ -68,7 +89,7 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def measure(side: int = 1024, repeats: int = 5) -> dict[str, float]:
+def _timed(side: int, repeats: int) -> dict[str, float]:
     """Figures by name: medians of wall and processor seconds, their ratios, and the worst difference."""
     values, looks, dates = series(side)
     pixels = np.linspace(0, side * side - 1, SAMPLE).astype(np.intp)
@@ -97,29 +118,3 @@ def measure(side: int = 1024, repeats: int = 5) -> dict[str, float]:
             found[f"{name}_{clock}"] = statistics.median(run[part] for run in runs) * scale
             found[f"{name}_{clock}_best"] = min(run[part] for run in runs) * scale
     return found
-
-
-def main(side: int = 1024, repeats: int = 5) -> None:
-    """Print times and ratios."""
-    found = measure(side, repeats)
-    print(f"{LOOKS} looks x {BANDS} bands x {side} x {side} -> {DATES} dates, one process, one thread")
-    print(f"  numpy.interp is timed on {SAMPLE} pixels and scaled; largest difference {found['worst']:.1e}")
-    for clock, title in (("wall", "wall"), ("cpu", "processor")):
-        for which, word in (("", "median"), ("_best", "best")):
-            slow = found[f"loop_{clock}{which}"]
-            print(f"  {title}, {word}: numpy.interp {slow:.1f} s")
-            for memory in ("", "fresh "):
-                fast, copy = (found[f"{memory}{name}_{clock}{which}"] for name in ("kernel", "copy"))
-                print(
-                    f"    {memory + 'memory':<13} kernel {fast:5.2f} s {slow / fast:5.0f} x   "
-                    f"{found['gigabytes'] / fast:5.1f} GB/s, {100 * copy / fast:3.0f} % of a copy of as many bytes"
-                )
-    for which, word in (("", "median"), ("_best", "best")):
-        slow, fast = found[f"loop_wall{which}"], found[f"threads_wall{which}"]
-        print(
-            f"  wall      {word:<7} kernel on {THREADS} threads, a block each {fast:5.2f} s   {slow / fast:4.0f} x"
-        )
-
-
-if __name__ == "__main__":
-    main(*(int(part) for part in sys.argv[1:]))
