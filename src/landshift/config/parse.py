@@ -40,6 +40,7 @@ SINGLE: Final = {
     "engine": ("landshift.config.tables", "Engine"),
     "mask": ("landshift.ard.mask", "Mask"),
     "labels": ("landshift.cube.labels", "Labels"),
+    "indices": ("landshift.ard.indices", "Indices"),
     "features": ("landshift.learn.features", "Features"),
     "samples": ("landshift.learn.patches", "Patches"),
     "split": ("landshift.learn.split", "Split"),
@@ -127,7 +128,7 @@ def sources_of(tables: Any) -> tuple[Source, ...]:
             "a recipe needs at least one [[source]]", hint="`landshift init` writes a starter recipe"
         )
     steps_of("source")
-    named = [_source(values, number) for number, values in enumerate(tables, start=1)]
+    named = [_source(_entry(values, "source"), number) for number, values in enumerate(tables, start=1)]
     _unique([source.name for source in named], "source")
     return tuple(named)
 
@@ -136,18 +137,27 @@ def _source(values: Mapping[str, Any], number: int) -> Source:
     from landshift.acquire.source import origin_of
 
     name = str(values.get("name", f"source{number}"))
-    common = {key: values[key] for key in ("sensor", "max_cloud") if key in values}
-    bands = tuple(values["bands"]) if "bands" in values else None
-    rest = {key: value for key, value in values.items() if key not in {"name", *common}}
-    return Source(name=name, origin=origin_of(rest, where=f"source.{name}"), bands=bands, **common)
+    where = f"source.{name}"
+    common = {key: values[key] for key in ("sensor", "max_cloud", "bands") if key in values}
+    rest = {key: value for key, value in values.items() if key not in {"name", "sensor", "max_cloud"}}
+    return from_table(Source, {"name": name, "origin": origin_of(rest, where=where), **common}, where=where)
 
 
-def products_of(tables: Any, indices: Mapping[str, Any], sources: Sequence[Source]) -> tuple[Product, ...]:
+def _entry(values: Any, what: str) -> Mapping[str, Any]:
+    """One table of a list of tables."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(
+            f"a {what} is a table", got=values, hint=f"write it as [[{what}]] with its keys below"
+        )
+    return values
+
+
+def products_of(tables: Any, indices: Sequence[str], sources: Sequence[Source]) -> tuple[Product, ...]:
     """The ``[[product]]`` tables.
 
     Args:
         tables: The tables.
-        indices: The table ``[indices]``, whose names every product takes that lists none of its own.
+        indices: Names of the table ``[indices]``, which every product takes that lists none of its own.
         sources: The recipe's sources.
 
     Raises:
@@ -160,26 +170,30 @@ def products_of(tables: Any, indices: Mapping[str, Any], sources: Sequence[Sourc
             hint=f'such as kind = "interpolate"; kinds: {", ".join(choices)}',
         )
     made = []
-    for number, values in enumerate(tables, start=1):
+    for number, table in enumerate(tables, start=1):
+        values = _entry(table, "product")
         kind = values.get("kind")
         name = str(values.get("name", kind or f"product{number}"))
         if kind not in choices:
             raise ConfigError(
                 f"product.{name} has no known kind", got=kind, hint=did_you_mean(str(kind), choices)
             )
-        wanted = tuple(values.get("from", ()))
+        wanted = values.get("from", ())
+        if not isinstance(wanted, (list, tuple)):
+            raise ConfigError(f"product.{name}.from is a list", got=wanted, allowed=f'["{wanted}"]')
         unknown = [source for source in wanted if source not in {known.name for known in sources}]
         if unknown:
             known = [source.name for source in sources]
             raise ConfigError(f"product.{name} is from an unknown source", got=unknown, allowed=known)
-        listed = values.get("indices", indices.get("names", ()))
+        where = f"product.{name}"
+        listed: Any = from_table(class_of("indices"), {"names": values.get("indices", indices)}, where=where)
         fields = {k: v for k, v in values.items() if k not in {"name", "kind", "from", "indices"}}
         made.append(
             Product(
                 name=name,
-                step=from_table(choices[kind], fields, where=f"product.{name}"),
-                sources=wanted,
-                indices=tuple(listed),
+                step=from_table(choices[kind], fields, where=where),
+                sources=tuple(wanted),
+                indices=listed.names,
             )
         )
     _unique([product.name for product in made], "product")

@@ -99,7 +99,7 @@ class Recipe:
             ConfigError: A table or key is not known, or a value does not fit.
         """
         merged = parse.override(parse.thaw(values), overrides)
-        known = {*parse.SINGLE, "source", "product", "indices", "mask"}
+        known = {*parse.SINGLE, "source", "product"}
         for name in merged:
             if name not in known:
                 raise ConfigError(f"[{name}] is not a table of a recipe", hint=did_you_mean(name, known))
@@ -114,9 +114,15 @@ class Recipe:
             for name in ("features", "samples", "split"):
                 parts.setdefault(name, parse.single(name, {}))
         sources = parse.sources_of(expanded.get("source"))
-        products = parse.products_of(expanded.get("product"), expanded.get("indices", {}), sources)
+        indices = parts.pop("indices", None)
+        products = parse.products_of(expanded.get("product"), indices.names if indices else (), sources)
         home = Path.cwd() if base is None else base
-        return cls(sources=sources, products=products, base=home, values=merged, **parts)
+        made = cls(sources=sources, products=products, base=home, values=merged, **parts)
+        if made.train is not None:
+            made.product(made.train.product)
+            for name in (made.train.model, *made.train.compare, *made.train.settings):
+                parse.model_of(name, made.train.settings.get(name, {}))
+        return made
 
     def source(self, name: str) -> Source:
         """The source of a name."""

@@ -22,6 +22,9 @@ class Cache:
     max: str = "50GB"
     """Size above which the tiles unused for longest are dropped."""
 
+    def __post_init__(self) -> None:
+        bytes_of(self.max, where="cache.max")
+
 
 @step(kind="table")
 class Engine:
@@ -76,7 +79,7 @@ class Report:
             raise ConfigError("report.holdout is a share", got=self.holdout, allowed="0 <= holdout < 1")
 
 
-@dataclass(frozen=True, kw_only=True)
+@step(kind="table")
 class Source:
     """One ``[[source]]``: where scenes come from, and what of them is wanted."""
 
