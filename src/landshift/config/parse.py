@@ -54,18 +54,20 @@ SINGLE: Final = {
 
 def schema() -> dict[str, Any]:
     """JSON schema of a recipe, for editors that complete and check TOML."""
+    from landshift.acquire.catalogue import catalogues
+
     properties = {name: json_schema(class_of(name)) for name in SINGLE}
-    for name, kind, key in (("source", "source", "from"), ("product", "product", "kind")):
-        choices = steps_of(kind)
-        properties[name] = {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["name"],
-                "properties": {"name": {"type": "string"}, key: {"enum": sorted(choices)}},
-                "anyOf": [{"title": choice, **json_schema(cls)} for choice, cls in choices.items()],
-            },
-        }
+    properties["mask"] = {"anyOf": [properties["mask"], {"const": False}]}
+    properties["train"]["properties"] |= {model: json_schema(cls) for model, cls in steps_of("model").items()}
+    sources, products = steps_of("source"), steps_of("product")
+    sources |= dict.fromkeys(catalogues(), sources["stac"])
+    shared = json_schema(Source)["properties"]
+    common = {name: shared[name] for name in ("name", "sensor", "bands", "max_cloud")}
+    properties["source"] = _entries("from", sources, common)
+    texts = {"type": "array", "items": {"type": "string"}}
+    properties["product"] = _entries(
+        "kind", products, {"name": {"type": "string"}, "from": texts, "indices": texts}
+    )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "landshift recipe",
@@ -73,6 +75,17 @@ def schema() -> dict[str, Any]:
         "properties": properties,
         "additionalProperties": False,
     }
+
+
+def _entries(key: str, choices: Mapping[str, type], common: Mapping[str, Any]) -> dict[str, Any]:
+    """Schema of a list of tables: what a key names decides which settings an entry has beside the common ones."""
+    kinds = []
+    for choice, cls in choices.items():
+        own = json_schema(cls)
+        own["properties"] = {key: {"const": choice}, **common, **own.get("properties", {})}
+        own["required"] = [key, *own.get("required", ())]
+        kinds.append({**own, "title": choice})
+    return {"type": "array", "items": {"type": "object", "anyOf": kinds}}
 
 
 def model_of(name: str, settings: Mapping[str, Any]) -> Any:
