@@ -23,15 +23,16 @@
     if (fromDisk && !data.offline) {
       throw new Error("This site has too many tiles to be opened from disk. Serve it: landshift serve <output folder>, or put it on any web host.");
     }
-    if (!window.WebGLRenderingContext) throw new Error("This browser cannot draw maps (no WebGL).");
     tiles.register(data, fromDisk);
     state = restore();
     paintTheme();
     dress();
+    drawPanel();
+    drawTime();
     main = new View("map", data, state.theme, state.camera);
     main.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), "bottom-right");
-    const credit = [data.attribution, data.basemap?.attribution, '<a href="vendor/maplibre-gl-LICENSE.txt">MapLibre</a>'].filter(Boolean);
-    main.map.addControl(new maplibregl.AttributionControl({ compact: false, customAttribution: credit.map((text, i) => (i ? text : escaped(text))).join(" · ") }), "bottom-right");
+    const credit = [escaped(data.attribution), '<a href="vendor/maplibre-gl-LICENSE.txt">MapLibre</a>'].filter(Boolean);
+    main.map.addControl(new maplibregl.AttributionControl({ compact: false, customAttribution: credit }), "bottom-right");
     main.map.on("error", (event) => note(`A part of the map could not be drawn: ${event.error?.message || "unknown"}`));
     wire();
     await main.ready;
@@ -41,7 +42,7 @@
   }
 
   function escaped(text) {
-    return text.startsWith("<a href=\"vendor") ? text : text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
+    return text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
   }
 
   async function hostData() {
@@ -60,7 +61,10 @@
   }
 
   function fail(error) {
-    find("stage").replaceChildren(node("p", { class: "fatal card", role: "alert" }, node("strong", {}, "The map cannot be shown."), ` ${error.message}`));
+    const webgl = /webgl/i.test(error.message);
+    const why = webgl ? "This browser has no WebGL, or it is switched off. The figures beside are complete without it." : error.message;
+    if (!main) find("stage").replaceChildren(node("p", { class: "fatal card", role: "alert" }, node("strong", {}, "The map cannot be shown."), ` ${why}`));
+    if (main) note(`The map cannot be shown: ${why}`);
     find("title").textContent ||= "landshift";
     document.documentElement.dataset.ready = "failed";
   }
@@ -198,6 +202,7 @@
     const isDistricts = state.view === "districts";
     const { frame, style, smooth } = picture(state.view, state.year);
     drawPanel();
+    if (!main) return;
     drawTime();
     main.setBorders(state.borders || isDistricts);
     for (const view of [main, before].filter(Boolean)) paintZones(view, isDistricts && view === main);
@@ -222,7 +227,7 @@
     toggle: (value) => { const hidden = new Set(state.hidden); if (!hidden.delete(value)) hidden.add(value); set({ hidden }); },
     only: (value) => set({ hidden: new Set(data.classes.map((one) => one.value).filter((one) => one !== value)) }),
     stress: (name) => { const plot = document.querySelector(".plot"); if (plot) { plot.classList.toggle("stressed", Boolean(name)); for (const one of plot.querySelectorAll("[data-name]")) one.classList.toggle("is", one.dataset.name === name); } },
-    pick: (zone, fly) => { set({ zone }); if (fly && zone) flyTo(zone); },
+    pick: (zone, fly) => { set({ zone }); if (fly && zone && main) flyTo(zone); },
     near: (zone) => hoverZone(zone),
     relative: (relative) => set({ relative }),
     save: (text, name) => {
@@ -428,7 +433,7 @@
   }
 
   function hoverZone(zone) {
-    if (!data.districts || near === zone) return;
+    if (!data.districts || !main || near === zone) return;
     const id = (name) => data.districts.features.find((one) => one.properties.zone === name)?.id;
     if (near !== null) main.state(id(near), { near: false });
     near = zone;
@@ -491,7 +496,14 @@
     });
     let redraw;
     addEventListener("resize", () => { clearTimeout(redraw); redraw = setTimeout(() => panel.figures(data, state, actions), 150); });
-    addEventListener("hashchange", () => { const theme = state.theme; const camera = state.camera; state = { ...restore(), theme, camera }; refresh(); });
+    addEventListener("hashchange", async () => {
+      const compared = state.compare;
+      state = restore();
+      if (state.camera) main.map.jumpTo(state.camera);
+      if (compared && !state.compare) closeCompare();
+      await refresh();
+      if (state.compare && !compared) await openCompare();
+    });
   }
 
   start().catch(fail);

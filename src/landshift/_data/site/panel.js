@@ -36,6 +36,7 @@
     zonal_change: "Gain and loss of every class by zone",
   };
 
+  const MOST_LISTED = 300;
   const find = (id) => document.getElementById(id);
 
   /** Layers of the switch: those of data.json, with districts after change. */
@@ -242,14 +243,15 @@
     const rows = Object.keys(data.zonal).map((zone) => ({ zone, value: measured(data, state, zone, at) }));
     rows.sort((a, b) => (b.value ?? -Infinity) - (a.value ?? -Infinity));
     const most = Math.max(...rows.map((row) => Math.abs(row.value ?? 0)), 1e-9);
-    const list = rows.map((row) => node("button", {
+    const more = rows.length - MOST_LISTED;
+    const list = rows.slice(0, MOST_LISTED).map((row) => node("button", {
       type: "button", class: "entry", "aria-pressed": String(state.zone === row.zone), onclick: () => act.pick(state.zone === row.zone ? null : row.zone, true),
       onpointerenter: () => act.near(row.zone), onpointerleave: () => act.near(null),
     }, swatch(colour(row.value) || "transparent"), node("span", { class: "name" }, row.zone),
     node("span", { class: "meter", "aria-hidden": "true" }, node("i", { style: `width:${(100 * Math.abs(row.value ?? 0)) / most}%` })),
     node("b", {}, `${(two ? signed : number)(row.value)} ${unit}`)));
     const per = { share: `per cent of the mapped ${noun(data)}`, area: "hectares", change: `hectares since ${data.years[0]}`, points: `percentage points since ${data.years[0]}` };
-    return [node("p", { class: "hint" }, `${state.year}, ${per[state.measure]}`), boxes, ends, node("div", { class: "list" }, ...list)];
+    return [node("p", { class: "hint" }, `${state.year}, ${per[state.measure]}`), boxes, ends, node("div", { class: "list" }, ...list), more > 0 ? node("p", { class: "hint" }, `and ${more} more, on the map and in the tables`) : null].filter(Boolean);
   }
 
   const colourOf = (data, name) => data.classes.find((one) => one.name === name)?.colour ?? "transparent";
