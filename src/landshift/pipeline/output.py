@@ -125,11 +125,12 @@ class Output:
         if marker.is_file():
             held = json.loads(marker.read_text())
             if held != place:
-                changed = [name for name in place if held.get(name) != place[name]]
+                changed = [name for name in {**held, **place} if held.get(name) != place.get(name)]
+                differ = "differs" if len(changed) == 1 else "differ"
                 raise StoreError(
-                    f"this folder holds another place (its {' and '.join(changed)} differ)",
+                    f"this folder holds another place (its {' and '.join(changed)} {differ})",
                     where=self.path,
-                    got=", ".join(f"{name} {_short(place[name])}" for name in changed),
+                    got=", ".join(f"{name} {_short(place.get(name))}" for name in changed),
                     allowed=", ".join(f"{name} {_short(held.get(name))}" for name in changed),
                     hint="choose another output folder, or remove this one with `landshift clean`",
                 )

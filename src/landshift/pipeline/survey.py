@@ -16,7 +16,7 @@ from landshift.config import Recipe, Source
 from landshift.errors import LandshiftError, NoScenesError, SceneError
 from landshift.pipeline.output import hash_of
 from landshift.place import NativeGrid, grid_of
-from landshift.scene import BandFile, Pass, Scene, passes, scene_from_item
+from landshift.scene import BandFile, Pass, QualityFile, Scene, passes, scene_from_item
 from landshift.sensor import get as get_sensor
 from landshift.sensor import guess
 
@@ -54,18 +54,24 @@ class Survey:
 
     @property
     def place(self) -> dict[str, Any]:
-        """The grid as plain values."""
-        return {
+        """The grid as plain values, and a hash of the outline where there is one."""
+        grid = {
             "crs": str(self.geobox.crs),
             "transform": [float(value) for value in self.geobox.affine[:6]],
             "shape": list(self.geobox.shape),
         }
+        return grid if self.outline is None else grid | {"outline": hash_of(self.outline.wkt)}
 
     def fingerprint(self, source: str) -> str:
-        """A key of the scenes of one source: their ids, files, numbers and dates, not the place they lie at."""
+        """A key of the scenes of one source: their ids, files, numbers, masks and dates, not the place they lie at."""
         return hash_of(
             [
-                [scene.id, scene.time.isoformat(), {name: _file(band) for name, band in scene.bands.items()}]
+                [
+                    scene.id,
+                    scene.time.isoformat(),
+                    {name: _file(band) for name, band in scene.bands.items()},
+                    None if scene.quality is None else _mask(scene.quality),
+                ]
                 for group in self.passes[source]
                 for scene in group.scenes
             ]
@@ -258,10 +264,19 @@ def _crop(geobox: GeoBox, side_m: float) -> GeoBox:
 
 def _file(band: BandFile) -> list[Any]:
     """What tells that a band's file is the same: its name, its size where it is local, what its numbers mean."""
-    local = Path(band.href)
-    size = local.stat().st_size if "://" not in band.href and local.is_file() else None
-    name = Path(band.href.split("?")[0]).name
-    return [name, size, band.index, band.scale, band.offset, band.nodata, band.variable]
+    return [*_named(band.href), band.index, band.scale, band.offset, band.nodata, band.variable]
+
+
+def _mask(layer: QualityFile) -> list[Any]:
+    """The same of a quality layer, with the rule it is read by."""
+    return [*_named(layer.href), layer.index, layer.variable, layer.rule]
+
+
+def _named(href: str) -> list[Any]:
+    """Name and size of a file; where it lies does not count."""
+    local = Path(href)
+    size = local.stat().st_size if "://" not in href and local.is_file() else None
+    return [Path(href.partition("?")[0]).name, size]
 
 
 def _nothing(recipe: Recipe, skipped: Sequence[Skipped]) -> LandshiftError:
