@@ -6,7 +6,8 @@ stages that are scored, except the labels and districts that a recipe names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -90,14 +91,9 @@ def _cube_rows(context: Context, truth: Path) -> list[dict[str, Any]]:
 
 def _clear(file: Path, bands: Sequence[str], geobox: GeoBox) -> NDArray[np.float32]:
     """Clear-sky truth of a scene's granule on the grid of the cube, (band, y, x); NaN beyond the granule."""
-    import rasterio
-    from rasterio.vrt import WarpedVRT
-
-    height, width = geobox.shape
-    where = {"crs": str(geobox.crs), "transform": geobox.affine, "height": height, "width": width}
-    with rasterio.open(file) as source, WarpedVRT(source, nodata=source.nodata, **where) as dataset:
-        at = [list(source.descriptions).index(band) + 1 for band in bands]
-        values = dataset.read(at).astype(np.float32)
+    with _on_grid(file, geobox) as dataset:
+        names = list(dataset.src_dataset.descriptions)
+        values = dataset.read([names.index(band) + 1 for band in bands]).astype(np.float32)
         values[values == dataset.nodata] = np.nan
     return np.asarray(values * np.float32(CLEAR_SCALE), np.float32)
 
@@ -117,7 +113,7 @@ def _map_rows(context: Context, truth: Path) -> list[dict[str, Any]]:
     from landshift.pipeline.stages import classes_of, product_of_training
 
     classes = classes_of(context)
-    cover = truth_cover(truth, context.years, classes)
+    cover = _truth_cover(truth, context.years, classes, context.survey.geobox)
     labels = _truth_labels(context, cover, classes)
     rows = []
     cube = context.cube(product_of_training(context))
@@ -142,11 +138,11 @@ def _map_rows(context: Context, truth: Path) -> list[dict[str, Any]]:
     return rows + _district_rows(context, cover, sealed)
 
 
-def truth_cover(
-    truth: Path, years: Sequence[int], classes: Sequence[LandClass]
+def _truth_cover(
+    truth: Path, years: Sequence[int], classes: Sequence[LandClass], geobox: GeoBox
 ) -> dict[int, NDArray[np.uint8]]:
     """True land cover by year, (y, x), in the numbers of the labels' classes; 0 where they know no such class."""
-    from landshift.cube.maps import read_classes, read_map
+    from landshift.cube.maps import read_classes
 
     found = {}
     number = {one.name: one.value for one in classes}
@@ -155,8 +151,21 @@ def truth_cover(
         table = np.zeros(256, np.uint8)
         for one in read_classes(file):
             table[one.value] = number.get(one.name, 0)
-        found[year] = table[read_map(file)]
+        with _on_grid(file, geobox) as dataset:
+            found[year] = table[dataset.read(1)]
     return found
+
+
+@contextmanager
+def _on_grid(file: Path, geobox: GeoBox) -> Iterator[Any]:
+    """A truth raster as it lies on the cube's grid, read nearest."""
+    import rasterio
+    from rasterio.vrt import WarpedVRT
+
+    height, width = geobox.shape
+    where = {"crs": str(geobox.crs), "transform": geobox.affine, "height": height, "width": width}
+    with rasterio.open(file) as source, WarpedVRT(source, nodata=source.nodata, **where) as dataset:
+        yield dataset
 
 
 def _truth_labels(
