@@ -25,6 +25,8 @@ __all__ = ["TileCache", "TileReader"]
 
 WARP_BYTES: Final = 128 * 2**20
 """Bound of the coordinates kept for the bands and dates still to come."""
+VIEWED: Final = 9
+"""Tiles decoded together are kept as views of one array, up to this many; more are copied apart."""
 
 
 class TileCache(Protocol):
@@ -158,10 +160,12 @@ class TileReader:
                 extent = _extent(run[0], run[-1], header)
                 patch = self._decode(job, *extent)
                 whole = len(run) == len(tiles)
-                for tile in run:
-                    if not whole or (self.cache is not None and job.raster.remote) or _outer(tile, run):
-                        found[tile] = _cut(patch, extent, _extent(tile, tile, header)).copy()
-                        self._keep(job, tile, found[tile])
+                every = not whole or (self.cache is not None and job.raster.remote)
+                keep = [tile for tile in run if every or _outer(tile, run)]
+                for tile in keep:  # a view keeps the whole patch alive: only where all of it is kept
+                    part = _cut(patch, extent, _extent(tile, tile, header))
+                    found[tile] = part if len(keep) == len(run) <= VIEWED else part.copy()
+                    self._keep(job, tile, found[tile])
                 if whole:
                     return _cut(patch, extent, (rows, cols))
         finally:

@@ -134,18 +134,20 @@ def nearest(source: Array, rows: Array, cols: Array, frame: Array, code: Array, 
 
 
 @njit(cache=True, nogil=True)
-def bilinear(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> int:
+def bilinear(
+    source: Array, rows: Array, cols: Array, frame: Array, code: Array, left: Array, out: Array
+) -> None:
     """Interpolate between the four pixels around, where all of them are there; NaN elsewhere.
 
-    Returns:
-        How many pixels are left to :func:`mend`.
+    ``left`` (int64 (y, 2)) is set to the first and one past the last column of every row that :func:`mend` is to
+    look at: pixels that lie inside the source and yet lack one of the four.
     """
     dy, dx = frame[0], frame[1]
     nodata, scale, offset = code[0], code[1], code[2]
     height, width = np.uint32(source.shape[0] - 1), np.uint32(source.shape[1] - 1)
     one = np.uint64(1)
-    left = 0
     for i in range(out.shape[0]):
+        first, past = out.shape[1], 0
         for j in range(out.shape[1]):
             rv, cv = rows[i, j], cols[i, j]
             row, col = np.uint32((rv >> BITS) - dy), np.uint32((cv >> BITS) - dx)
@@ -156,32 +158,31 @@ def bilinear(source: Array, rows: Array, cols: Array, frame: Array, code: Array,
                 u, v = (cv & MASK) * INVERSE, (rv & MASK) * INVERSE
                 upper, lower = a + (b - a) * u, d + (e - d) * u
                 value = upper + (lower - upper) * v
-                complete = nodata not in (a, b, d, e)
-                if complete and value == value:  # noqa: PLR0124 - NaN differs from itself
+                if nodata not in (a, b, d, e) and value == value:  # noqa: PLR0124 - NaN differs from itself
                     out[i, j] = value * scale + offset
                     continue
             out[i, j] = np.nan
-            left += 1
-    return left
+            if frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]:
+                first, past = min(first, j), j + 1
+        left[i, 0], left[i, 1] = first, past
 
 
 @njit(cache=True, nogil=True)
-def cubic(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> int:
+def cubic(
+    source: Array, rows: Array, cols: Array, frame: Array, code: Array, left: Array, out: Array
+) -> None:
     """Interpolate between sixteen pixels (Keys 1981, a = -1/2), where all of them are there; NaN elsewhere.
 
-    Returns:
-        How many pixels are left to :func:`mend`.
+    ``left`` as in :func:`bilinear`: around missing pixels and at the edge cubic gives way to bilinear.
     """
     dy, dx = frame[0], frame[1]
     nodata, scale, offset = code[0], code[1], code[2]
     height, width = source.shape
-    left = 0
     for i in range(out.shape[0]):
+        first, past = out.shape[1], 0
         for j in range(out.shape[1]):
             rv, cv = rows[i, j], cols[i, j]
             r, c = (rv >> BITS) - dy, (cv >> BITS) - dx
-            out[i, j] = np.nan
-            left += 1
             if 1 <= r < height - 2 and 1 <= c < width - 2:
                 wx, wy = _keys((cv & MASK) * INVERSE), _keys((rv & MASK) * INVERSE)
                 total, complete = 0.0, True
@@ -194,19 +195,23 @@ def cubic(source: Array, rows: Array, cols: Array, frame: Array, code: Array, ou
                     total += wy[k] * line
                 if complete and total == total:  # noqa: PLR0124 - NaN differs from itself
                     out[i, j] = total * scale + offset
-                    left -= 1
-    return left
+                    continue
+            out[i, j] = np.nan
+            if frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]:
+                first, past = min(first, j), j + 1
+        left[i, 0], left[i, 1] = first, past
 
 
 @njit(cache=True, nogil=True)
-def mend(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> None:
-    """Interpolate bilinearly, where ``out`` is NaN, between those of the four pixels that are there."""
+def mend(source: Array, rows: Array, cols: Array, frame: Array, code: Array, left: Array, out: Array) -> None:
+    """Interpolate bilinearly between those of the four pixels that are there, in the columns ``left`` lists."""
     nodata, scale, offset = code[0], code[1], code[2]
     height, width = source.shape
     for i in range(out.shape[0]):
-        for j in range(out.shape[1]):
+        for j in range(left[i, 0], left[i, 1]):
             rv, cv = rows[i, j], cols[i, j]
-            if out[i, j] == out[i, j] or not (frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]):
+            inside = frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]
+            if out[i, j] == out[i, j] or not inside:
                 continue
             centre = source[((rv + HALF) >> BITS) - frame[0], ((cv + HALF) >> BITS) - frame[1]]
             if centre == nodata or centre != centre:  # noqa: PLR0124 - NaN differs from itself

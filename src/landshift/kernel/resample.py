@@ -289,9 +289,10 @@ def _interpolate(
     """Bilinear or cubic, widened in the cells that need it."""
     largest = warp.steps.max(axis=-1)
     if largest.min() <= kernels.WIDE:
+        left = np.empty((warp.shape[0], 2), np.int64)
         kernel = kernels.cubic if frame[-1] else kernels.bilinear
-        if kernel(data, warp.rows, warp.cols, frame, code, out):
-            kernels.mend(data, warp.rows, warp.cols, frame, code, out)
+        for work in (kernel, kernels.mend):
+            work(data, warp.rows, warp.cols, frame, code, left, out)
     if largest.max() > kernels.WIDE:
         kernels.wide(data, warp.rows, warp.cols, frame, code, warp.steps, out)
 
