@@ -20,6 +20,8 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
+from landshift.acquire.datasets import Raster
+from landshift.acquire.place import place
 from landshift.acquire.read import needed, read
 from landshift.acquire.tiles import TileReader
 from landshift.errors import ConfigError, GridError, NetworkError, SceneError
@@ -293,6 +295,23 @@ def test_overviews_serve_coarse_grids_but_never_masks(tmp_path: Path) -> None:
     assert (cube["quality"].values == 1).all()
     full = read(dates, grid((40, 48), resolution=50), bands=["red"], resampling="nearest")
     assert (one(full) != 1234).any()
+
+
+def test_all_blocks_take_the_same_overview_in_the_next_utm_zone(tmp_path: Path) -> None:
+    """There the scale differs by 0.2 % from one side of a tile to the other."""
+    file = tmp_path / "a.tif"
+    transform = rasterio.Affine(100, 0, 300_000, 0, -100, 5_600_040)
+    write(file, np.ones((1098, 1098), np.uint8), transform=transform)
+    with rasterio.open(file, "r+") as data:
+        data.build_overviews([2], Resampling.average)
+        extent = GeoBox(data.shape, data.transform, UTM).extent
+    whole = GeoBox.from_geopolygon(extent, crs="EPSG:32632", resolution=200)
+    with TileReader() as reader:
+        placed = [
+            place(reader, Raster(href=str(file)), block.geobox(whole), "bilinear")
+            for block in plan_blocks(whole, block_px=64, geometry=extent).blocks
+        ]
+    assert {found.level for found in placed if found is not None} == {1}
 
 
 def test_the_cube_says_what_is_known_of_every_date(tmp_path: Path) -> None:

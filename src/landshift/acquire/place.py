@@ -29,6 +29,8 @@ COINCIDE: Final = 1e-3
 """Grids coincide where no pixel of the block lies further than this from a source pixel, in source pixels."""
 MARGIN_DEG: Final = 0.1
 """Footprints in catalogues are this rough."""
+ALIKE: Final = 1.02
+"""Pixels that differ by less than this factor are as fine as each other."""
 OUTLINE_PX: Final = 256
 """Pixels on the longer side of a grid that is only outlined."""
 
@@ -117,11 +119,15 @@ def outline(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) 
 
 
 def _level(header: Header, method: Method, step: float) -> int:
-    """The coarsest overview that is still as fine as the target."""
+    """The coarsest overview that is as fine as the target.
+
+    Two maps of one ground differ in scale by some tenths of a percent from block to block: at a whole ratio, such
+    as 10 m in one UTM zone and 20 m in the next, all blocks still take the same overview.
+    """
     if method == "nearest":
         return 0
     return max(
-        (number for number, factor in enumerate(header.overviews, 1) if factor <= step * 1.001), default=0
+        (number for number, factor in enumerate(header.overviews, 1) if factor <= step * ALIKE), default=0
     )
 
 
