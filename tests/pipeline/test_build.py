@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def test_cut_blocks_equal_the_whole_place_done_by_hand(strip: Strip, tmp_path: P
     assert same.mean() > 0.95
     seen = landshift.open(result.out / "cubes" / "seen.zarr")
     assert (seen["quality"].values == masked["quality"].values)[same].all()
-    step = Interpolate(every="90D", min_clear=1, start="2020-01-01", end="2020-12-31")
+    step = Interpolate(every="90D", min_clear=1, start=date(2020, 1, 1), end=date(2020, 12, 31))
     whole = step(masked)
     cube = landshift.open(result.out / "cubes" / "regular.zarr")
     assert (cube["time"].values == whole["time"].values).all()

@@ -132,7 +132,12 @@ def _groups(folder: Folder, root: Path, sensor: str | None) -> list[Group]:
 def _files(root: Path, pattern: str | None) -> list[Path]:
     """Files below a folder; a pattern without a folder in it is looked for at any depth."""
     if not root.exists():
-        raise ConfigError("the folder does not exist", where="path", got=str(root))
+        raise ConfigError(
+            "the folder does not exist",
+            where="path",
+            got=str(root),
+            hint="paths are relative to the recipe's folder",
+        )
     if root.is_file():
         return [root]
     if pattern is None:

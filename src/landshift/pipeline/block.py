@@ -18,6 +18,7 @@ from landshift.sensor import BAND_DIM, QUALITY
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
     from landshift.acquire.tiles import TileReader
@@ -130,7 +131,7 @@ class BlockWork:
         product = job.step(cube)
         if job.indices:
             product = index(product, job.indices)
-        record.empty_px += int(np.isnan(product[job.variable].values).all(axis=(0, 1)).sum())
+        record.look_back(product[job.variable].values)
         encoded, clipped = encode(product)
         record.clipped += clipped
         return encoded
@@ -140,10 +141,12 @@ class Record:
     """What is counted while a block is done."""
 
     def __init__(self) -> None:
-        self.clipped = self.empty_px = self.read_errors = 0
+        self.clipped = self.empty_px = 0
         self.pixels = 0
         self.seen: list[int] = []
         self.clear: list[int] = []
+        self.filled: list[int] = []
+        self.unread: dict[str, str] = {}
         self.errors: dict[str, list[float]] = {}
 
     def look_at(self, cube: xr.Dataset, job: Job) -> None:
@@ -154,7 +157,13 @@ class Record:
         self.seen = _plus(self.seen, seen.tolist())
         self.clear = _plus(self.clear, clear.tolist())
         self.pixels += int(quality[0].size)
-        self.read_errors += len(cube.attrs.get("read_errors", ()))
+        self.unread |= {one["item"]: one["error"] for one in cube.attrs.get("read_errors", ())}
+
+    def look_back(self, values: NDArray[np.float32]) -> None:
+        """Count pixels of every finished date that hold a value, and pixels that never do."""
+        holds = np.isfinite(values).any(axis=1)
+        self.filled = _plus(self.filled, holds.sum(axis=(1, 2)).tolist())
+        self.empty_px += int((~holds.any(axis=0)).sum())
 
     def add_errors(self, name: str, sums: tuple[int, float, float]) -> None:
         """Add number, squares and magnitudes of hold-out errors under a name."""
@@ -169,9 +178,10 @@ class Record:
         for part in parts:
             whole.clipped += part.clipped
             whole.empty_px += part.empty_px
-            whole.read_errors += part.read_errors
+            whole.unread |= part.unread
             whole.pixels += part.pixels
             whole.seen, whole.clear = _plus(whole.seen, part.seen), _plus(whole.clear, part.clear)
+            whole.filled = _plus(whole.filled, part.filled)
             for name, sums in part.errors.items():
                 whole.add_errors(name, (int(sums[0]), sums[1], sums[2]))
         return whole

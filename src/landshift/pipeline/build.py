@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Build", "executor_of", "memory_of"]
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Version of what a block holds: part of every product's key."""
 
 
@@ -191,16 +191,16 @@ class Build:
 
     def _tables(self, jobs: Sequence[Job]) -> dict[str, Any]:
         """Sum what the blocks counted, and write the tables ``clear`` and ``holdout``."""
-        from landshift.pipeline.tally import write_clear, write_holdout
+        from landshift.pipeline.tally import empty_dates, unread, write_clear, write_holdout
 
         folder = self.context.out.hidden / "journal" / "build"
         records = {job.name: list(Journal(folder=folder, key=job.key).records().values()) for job in jobs}
         write_clear(self.context.out.path, records, jobs, self.context.survey.passes)
         write_holdout(self.context.out.path, records, jobs)
-        counts = {
-            name: {
-                what: sum(record[what] for record in found) for what in ("clipped", "read_errors", "empty_px")
-            }
+        lost, empty = unread(records), empty_dates(records, jobs)
+        counts: dict[str, dict[str, int]] = {
+            name: {"read_errors": lost[name], "empty_dates": empty[name]}
+            | {what: sum(record[what] for record in found) for what in ("clipped", "empty_px")}
             for name, found in records.items()
         }
         return {"blocks": {name: len(found) for name, found in records.items()}, **counts}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,62 @@ from typing import Any
 import pandas as pd
 
 from landshift.cube.tables import write_table
+from landshift.errors import DataQualityWarning, NoScenesError
 from landshift.pipeline.block import Job
 from landshift.scene import Pass
 
-__all__ = ["write_clear", "write_holdout"]
+__all__ = ["empty_dates", "unread", "write_clear", "write_holdout"]
 
 Records = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def empty_dates(records: Records, jobs: Sequence[Job]) -> dict[str, int]:
+    """How many dates of every product hold no value at all; each product with one is warned about.
+
+    Args:
+        records: What every finished block noted, by product.
+        jobs: Products.
+
+    Raises:
+        NoScenesError: No product has a single clear look: there is nothing to go on with.
+    """
+    looks = {job.name: sum(sum(record["clear"]) for record in records[job.name]) for job in jobs}
+    if not any(looks.values()):
+        dates = max(len(record["clear"]) for found in records.values() for record in found)
+        seen = sum(sum(record["seen"]) for found in records.values() for record in found)
+        raise NoScenesError(
+            "there is no clear look at the place: every pixel of every date is missing or masked",
+            where=", ".join(dict.fromkeys(name for job in jobs for name in job.sources)),
+            got=f"{dates} dates, " + ("all masked" if seen else "all without data"),
+            hint="look at tables/clear.csv; widen [time], choose other scenes, or hide less with [mask]",
+        )
+    found = {}
+    for job in jobs:
+        filled = [sum(parts) for parts in zip(*(one["filled"] for one in records[job.name]), strict=True)]
+        found[job.name] = sum(not count for count in filled)
+        if found[job.name]:
+            warnings.warn(
+                f"product {job.name}: {found[job.name]} of {len(filled)} dates hold no value at all",
+                DataQualityWarning,
+                stacklevel=2,
+            )
+    return found
+
+
+def unread(records: Records) -> dict[str, int]:
+    """How many scenes of every product could not be read somewhere and were left out there; each is warned about.
+
+    Args:
+        records: What every finished block noted, by product.
+    """
+    lost = {
+        name: {item: why for record in found for item, why in sorted(record["unread"].items())}
+        for name, found in records.items()
+    }
+    said = {item: why for found in lost.values() for item, why in found.items()}
+    for item, why in sorted(said.items()):
+        warnings.warn(f"{item} was left out where it cannot be read: {why}", DataQualityWarning, stacklevel=2)
+    return {name: len(found) for name, found in lost.items()}
 
 
 def write_clear(
