@@ -17,7 +17,8 @@ from odc.geo.geobox import GeoBox
 from scipy.spatial import cKDTree
 
 from landshift.errors import ConfigError, LabelError
-from landshift.learn.split import BUFFER, FOLDS, BlockUnits, Folds, Split, deal, mixed, windows
+from landshift.learn.split import BUFFER, FOLDS, Folds, Split, deal, mixed, windows
+from landshift.learn.units import BlockUnits
 
 Labelled = Callable[[NDArray[np.uint8]], tuple[xr.DataArray, GeoBox]]
 

@@ -19,6 +19,7 @@ from landshift.errors import ConfigError, ModelError
 from landshift.learn.features import READ_BYTES
 from landshift.learn.models.unet import UNet
 from landshift.learn.split import windows
+from landshift.plan import cores
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -199,15 +200,13 @@ def network_predictor(checkpoint: Checkpoint, threads: int | None) -> Predictor:
 
 def forest_predictor(checkpoint: Checkpoint, threads: int | None) -> Predictor:
     """A forest, run by ONNX Runtime on blocks of pixels; the blocks share the threads, their sums do not."""
-    import os
-
     from landshift.learn.models.forest import session
 
     path = checkpoint.folder / "model.onnx"
     if not path.is_file():
         raise ModelError("the model is missing", where=path, hint="train again")
     runner = session(path)
-    workers = threads or os.cpu_count() or 1
+    workers = threads or cores()
 
     def run(features: NDArray[np.float32]) -> NDArray[np.float32]:
         pixels = features.reshape(features.shape[0], -1)

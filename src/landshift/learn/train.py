@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,7 @@ from landshift.learn.models.forest import RandomForest
 from landshift.learn.models.unet import UNet, save
 from landshift.learn.patches import Patches
 from landshift.learn.split import BUFFER, FOLDS, Folds, Split, windows
-from landshift.plan import write_atomic
+from landshift.plan import cores, write_atomic
 from landshift.step import key
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def train(  # noqa: PLR0913 - a training run has this many nouns, and each is on
     from landshift.cube.labels import label_classes, read_labels
     from landshift.cube.store import geobox_of, open_cube
 
-    threads = threads or os.cpu_count() or 1
+    threads = threads or cores()
     opened, truth, geobox = open_cube(cube), read_labels(labels), geobox_of(cube)
     same_grid(geobox, truth)
     years = years_in_common(features, opened, truth)
