@@ -38,6 +38,12 @@ def test_a_step_hashes_pickles_and_prints_itself() -> None:
     assert hash(one) == hash(dataclasses.replace(one))
 
 
+def test_mappings_within_mappings_hash_too() -> None:
+    one = FrozenMap({"unet": {"widths": [8, 16]}})
+    assert hash(one) == hash(FrozenMap({"unet": {"widths": [8, 16]}}))
+    assert pickle.loads(pickle.dumps(one)) == one  # noqa: S301 - our own bytes
+
+
 def test_a_step_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Grow().hide = ()  # type: ignore[misc]  # that it fails is the test

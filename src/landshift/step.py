@@ -45,9 +45,9 @@ _UNIT_DAYS = {"h": 1 / 24, "D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
 
 
 class FrozenMap(Mapping[str, Any]):
-    """A mapping that hashes, so that a step with a mapping field is hashable too.
+    """A mapping that hashes, so that a step with a mapping field is hashable too; mappings and lists in it as well.
 
-    >>> FrozenMap(cloud=300)["cloud"], hash(FrozenMap(a=1, b=2)) == hash(FrozenMap(b=2, a=1))
+    >>> FrozenMap(cloud=300)["cloud"], hash(FrozenMap(a=1, b={"c": [2]})) == hash(FrozenMap(b={"c": [2]}, a=1))
     (300, True)
     """
 
@@ -55,7 +55,8 @@ class FrozenMap(Mapping[str, Any]):
     _items: dict[str, Any]
 
     def __init__(self, items: Mapping[str, Any] | None = None, /, **more: Any) -> None:
-        object.__setattr__(self, "_items", {**(items or {}), **more})
+        given = {**(items or {}), **more}
+        object.__setattr__(self, "_items", {name: _frozen(value) for name, value in given.items()})
 
     def __getitem__(self, name: str) -> Any:
         return self._items[name]
@@ -240,6 +241,12 @@ def _say_it_clearly(cls: type, called: str) -> None:
     __init__.__signature__ = inspect.signature(inner)  # type: ignore[attr-defined]
     __init__.__doc__ = inner.__doc__
     cls.__init__ = __init__  # type: ignore[misc]
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping) and not isinstance(value, FrozenMap):
+        return FrozenMap(value)
+    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:
