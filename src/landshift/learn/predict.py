@@ -71,14 +71,14 @@ def predict(
     _same_resolution(checkpoint, abs(float(geobox.resolution.x)))
     tiler = Tiler(checkpoint, opened, tile_px=tile_for(checkpoint, opened, year, memory_bytes))
     tags = {"year": str(year), "model": checkpoint.name, "fingerprint": checkpoint.fingerprint}
-    cores = list(windows((int(geobox.shape[0]), int(geobox.shape[1])), tiler.tile_px))
+    tiles = list(windows((int(geobox.shape[0]), int(geobox.shape[1])), tiler.tile_px))
     with MapWriter(
         path, geobox, classes=checkpoint.classes, bands=("class", "probability"), tags=tags
     ) as target:
-        for done, core in enumerate(cores, start=1):
+        for done, core in enumerate(tiles, start=1):
             target.write(core, tiler(year, core))
             if progress:
-                progress(done, len(cores), f"map {year}")
+                progress(done, len(tiles), f"map {year}")
     return path
 
 
