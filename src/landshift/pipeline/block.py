@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from landshift.acquire.tiles import TileReader
 
 __all__ = ["BlockWork", "Job", "masked"]
+
+_GROUND: Final = (QUALITY["clear"], QUALITY["water"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,11 +221,12 @@ def masked(
     if mask is None:
         return cube
     rows, cols = mask.halo_px(own)
-    grown = mask.grow(read(passes, own.pad(cols, rows), bands=(), on_error=on_error, reader=reader))
-    inner = grown["quality"].values[:, rows : rows + own.shape[0], cols : cols + own.shape[1]]
-    missing = cube["quality"].values == QUALITY["nodata"]
-    seen = np.where(missing, np.uint8(QUALITY["nodata"]), inner)
-    cube["quality"] = (cube["quality"].dims, seen, cube["quality"].attrs)
+    around = read(passes, own.pad(cols, rows), bands=(), on_error=on_error, reader=reader)
+    inner = (..., slice(rows, rows + own.shape[0]), slice(cols, cols + own.shape[1]))
+    grown, codes = mask.grow(around)["quality"].values[inner], cube["quality"].values
+    # a granule without bands here gave its place to the next one of the pass, whose class then counts
+    other = (codes != around["quality"].values[inner]) & ~np.isin(codes, _GROUND)
+    cube["quality"] = (cube["quality"].dims, np.where(other, codes, grown), cube["quality"].attrs)
     hidden: xr.Dataset = mask.hide_pixels(cube, in_place=True)
     return hidden
 
@@ -245,7 +248,9 @@ def _merge(cubes: list[xr.Dataset], job: Job) -> xr.Dataset:
     joined = xr.concat(
         cut, dim="time", combine_attrs="drop_conflicts", coords="minimal", compat="override", join="exact"
     )
-    return joined.isel(time=np.argsort(joined["time"].values, kind="stable"))
+    joined.attrs["read_errors"] = [error for cube in cut for error in cube.attrs.get("read_errors", ())]
+    order = np.lexsort((joined["item_ids"].values.astype(str), joined["time"].values))
+    return joined.isel(time=order)  # as the dates of the store
 
 
 def _gather(block: Block, parts: list[tuple[Block, xr.Dataset]]) -> xr.Dataset:

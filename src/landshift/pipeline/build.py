@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,10 +75,7 @@ class Build:
         """The product's step with the recipe's span of time where it has none of its own."""
         begin, end = self.context.recipe.time.span
         fields = {field.name for field in dataclasses.fields(product.step)}
-        span = {
-            "start": begin.date(),
-            "end": end.date() - np.timedelta64(1, "D").astype("timedelta64[D]").item(),
-        }
+        span = {"start": begin.date(), "end": (end - timedelta(microseconds=1)).date()}
         open_ended = end.year >= 2100
         given = {
             name: value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,7 +116,7 @@ def simulate(
     grid = grid_of(Place(**where, resolution=PIXEL_M), base=Path())
     begin, end = Time(years=years).span
     heard = watch or Quiet()
-    step = Simulate(seed=seed, start=begin.date(), end=end.date())
+    step = Simulate(seed=seed, start=begin.date(), end=(end - timedelta(days=1)).date())
     catalogue = write_scenes(step, grid, out, progress=heard.progress)
     return {"catalogue": str(catalogue), "grid": f"{grid.shape[0]} x {grid.shape[1]} px, {grid.crs}"}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +162,7 @@ def _simulated(origin: Any, recipe: Recipe, out: Path, progress: Progress | None
 
     folder = out / ".landshift" / "simulated"
     begin, end = recipe.time.span
-    timed = replace(origin, start=begin.date(), end=end.date())
+    timed = replace(origin, start=begin.date(), end=(end - timedelta(days=1)).date())
     catalogue = write_scenes(timed, grid_of(recipe.place, base=recipe.base), folder, progress=progress)
     return Stac(url=str(catalogue))
 
