@@ -1,9 +1,9 @@
-// The page's state, kept in its address, and the wiring between map, panel and time.
+// The page: what follows from its state, and the wiring between map, panel and time.
 "use strict";
 
 (() => {
-  const { View, tie, tiles, panel, number, node } = window.Landshift;
-  const { find, layer } = panel;
+  const { View, tie, tiles, panel, address, picture, number, node } = window.Landshift;
+  const { find } = panel;
   const SLOWEST_MS = 950;  // how long a year stays while playing
 
   let data;
@@ -24,7 +24,7 @@
       throw new Error("This site has too many tiles to be opened from disk. Serve it: landshift serve <output folder>, or put it on any web host.");
     }
     tiles.register(data, fromDisk);
-    state = restore();
+    state = address.read(data);
     paintTheme();
     dress();
     drawPanel();
@@ -69,76 +69,10 @@
     document.documentElement.dataset.ready = "failed";
   }
 
-  // --- state and address ----------------------------------------------------------------------------------
-
-  function restore() {
-    const said = new URLSearchParams(location.hash.slice(1));
-    const views = panel.views(data);
-    const years = data.years;
-    const pick = (key, allowed, otherwise) => {
-      const value = allowed.find((one) => String(one) === said.get(key));
-      return value ?? otherwise;
-    };
-    const values = data.classes.map((one) => one.value);
-    const pairs = (layer(data, "change")?.frames || []).map((frame) => [frame.from, frame.to]);
-    const longest = pairs.reduce((best, pair) => (!best || pair[1] - pair[0] > best[1] - best[0] ? pair : best), null);
-    const [from, to] = pairs.find((pair) => pair.join("-") === said.get("span")) || longest || [years[0], years.at(-1)];
-    const growing = mostChanged();
-    const firsts = (layer(data, "first_year")?.frames || []).map((frame) => frame.class);
-    const where = (said.get("map") || "").split("/").map(Number);
-    return {
-      view: pick("view", views, "cover"),
-      year: pick("year", years, years.at(-1)),
-      from, to, pairs,
-      klass: pick("class", [0, ...values], 0),
-      zoneClass: pick("district-class", values, growing),
-      measure: pick("measure", Object.keys(panel.UNITS), "share"),
-      firstClass: pick("first", firsts, firsts.includes(growing) ? growing : firsts[0]),
-      zone: data.zonal && Object.keys(data.zonal).includes(said.get("zone")) ? said.get("zone") : null,
-      hidden: new Set((said.get("hide") || "").split(".").map(Number).filter((value) => values.includes(value))),
-      opacity: Math.min(Math.max(Number(said.get("opacity") ?? 100) || 0, 0), 100),
-      borders: said.get("borders") !== "0",
-      compare: said.has("before"),
-      beforeView: pick("left", leftViews(), "cover"),
-      beforeYear: pick("before", years, years[0]),
-      relative: said.get("chart") === "since",
-      theme: theme(),
-      camera: where.length === 3 && where.every(Number.isFinite) ? { zoom: where[0], center: [where[2], where[1]] } : null,
-    };
-  }
-
-  /** The class whose area grew most: what a visitor most likely wants to see first. */
-  function mostChanged() {
-    const grown = (one) => { const values = data.area?.[one.name] || [0]; return values.at(-1) - values[0]; };
-    return data.classes.reduce((best, one) => (grown(one) > grown(best) ? one : best), data.classes[0]).value;
-  }
-
-  const leftViews = () => ["cover", "image", "certainty"].filter((id) => layer(data, id));
+  // --- state ----------------------------------------------------------------------------------------------
 
   function remember() {
-    const said = new URLSearchParams();
-    const camera = main.map.getCenter();
-    said.set("map", `${main.map.getZoom().toFixed(2)}/${camera.lat.toFixed(5)}/${camera.lng.toFixed(5)}`);
-    said.set("view", state.view);
-    said.set("year", state.year);
-    if (state.view === "change") { said.set("span", `${state.from}-${state.to}`); said.set("class", state.klass); }
-    if (state.view === "districts") { said.set("district-class", state.zoneClass); said.set("measure", state.measure); }
-    if (state.view === "first_year") said.set("first", state.firstClass);
-    if (state.zone) said.set("zone", state.zone);
-    if (state.hidden.size) said.set("hide", [...state.hidden].join("."));
-    if (state.opacity !== 100) said.set("opacity", state.opacity);
-    if (!state.borders) said.set("borders", "0");
-    if (state.compare) { said.set("left", state.beforeView); said.set("before", state.beforeYear); }
-    if (state.relative) said.set("chart", "since");
-    const hash = `#${said.toString().replace(/%2F/g, "/")}`;
-    if (hash !== location.hash) history.replaceState(null, "", hash);
-  }
-
-  function theme() {
-    let kept = null;
-    try { kept = localStorage.getItem("landshift-theme"); } catch { /* no storage here: follow the system */ }
-    if (kept === "light" || kept === "dark") return kept;
-    return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    address.write(state, main.map);
   }
 
   function paintTheme() {
@@ -153,54 +87,9 @@
     return refresh();
   }
 
-  /** The picture of a layer that belongs to the state, with its palette. */
-  function picture(view, year) {
-    const frames = layer(data, view === "districts" ? "cover" : view)?.frames || [];
-    if (view === "change") return { frame: frames.find((one) => one.from === state.from && one.to === state.to), style: changeStyle() };
-    if (view === "first_year") return { frame: frames.find((one) => one.class === state.firstClass), style: firstStyle() };
-    const frame = frames.find((one) => one.year === year);
-    if (view === "cover") return { frame, style: coverStyle() };
-    return { frame, style: "", smooth: view === "image" };
-  }
-
-  const rgba = (colour, alpha = 255) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)).concat(alpha);
-
-  function coverStyle() {
-    if (!state.hidden.size) return "";
-    const colours = {};
-    for (const one of data.classes) if (!state.hidden.has(one.value)) colours[one.value] = rgba(one.colour);
-    return tiles.style(colours);
-  }
-
-  function changeStyle() {
-    const { slots } = layer(data, "change");
-    const side = slots.length + 1;
-    const slot = slots.indexOf(state.klass) + 1;
-    const quiet = rgba(state.theme === "dark" ? "#1b2226" : "#f7f7f4");
-    const colours = {};
-    for (let was = 0; was < side; was += 1) {
-      for (let now = 0; now < side; now += 1) {
-        const code = 1 + was * side + now;
-        if (slot) {
-          const kind = was === slot ? (now === slot ? panel.STABLE : panel.LOSS) : now === slot ? panel.GAIN : null;
-          colours[code] = kind ? rgba(kind, 255) : quiet;
-        } else {
-          const became = data.classes.find((one) => one.value === slots[now - 1]);
-          colours[code] = was === now ? quiet : rgba(became ? became.colour : "#8d8d8d");
-        }
-      }
-    }
-    return tiles.style(colours);
-  }
-
-  function firstStyle() {
-    const colours = panel.yearColours(data, state).map((one) => [one.value, rgba(one.colour)]);
-    return tiles.style(Object.fromEntries(colours));
-  }
-
   async function refresh() {
     const isDistricts = state.view === "districts";
-    const { frame, style, smooth } = picture(state.view, state.year);
+    const { frame, style, smooth } = picture(data, state, state.view, state.year);
     drawPanel();
     if (!main) return;
     drawTime();
@@ -279,11 +168,12 @@
     find("ticks").replaceChildren(...data.years.map((one, i) => node("li", { "data-at": i }, (data.years.length - 1 - i) % every ? "" : String(one).slice(-2).padStart(3, "’"))));
     find("time").classList.toggle("single", data.years.length < 2);
     find("borders").hidden = !data.districts;
+    find("borders").setAttribute("aria-pressed", String(state.borders));
     find("borders").title = `${panel.capital(panel.noun(data))} borders`;
     find("borders").setAttribute("aria-label", find("borders").title);
     panel.downloads(data);
     panel.about(data);
-    for (const [id, list, value] of [["before-view", leftViews().map((one) => [one, panel.VIEWS[one].title]), state.beforeView], ["before-year", data.years.map((one) => [one, one]), state.beforeYear]]) {
+    for (const [id, list, value] of [["before-view", address.leftViews(data).map((one) => [one, panel.VIEWS[one].title]), state.beforeView], ["before-year", data.years.map((one) => [one, one]), state.beforeYear]]) {
       find(id).replaceChildren(...list.map(([key, text]) => node("option", { value: key, selected: key === value }, String(text))));
     }
   }
@@ -312,7 +202,7 @@
     const host = find("span");
     host.hidden = !pairwise || steps().length < 2 || !state.pairs.some(whole);
     host.replaceChildren(...[[true, "Whole period"], [false, "Year by year"]].map(([key, label]) => node("button", { type: "button", "aria-pressed": String(longest === key), onclick: () => spanMode(key) }, label)));
-    find("compare").hidden = pairwise || still || state.view === "districts" || !leftViews().length;
+    find("compare").hidden = pairwise || still || state.view === "districts" || !address.leftViews(data).length;
     find("compare").setAttribute("aria-pressed", String(state.compare));
     find("said").textContent = `${panel.viewTitle(data, state.view)}, ${text}`;
     find("after-tag").textContent = `${panel.viewTitle(data, state.view)} ${text}`;
@@ -391,7 +281,7 @@
   function showBefore() {
     paintZones(before, false);
     before.setBorders(state.borders);
-    const { frame, style, smooth } = picture(state.beforeView, state.beforeYear);
+    const { frame, style, smooth } = picture(data, state, state.beforeView, state.beforeYear);
     return before.show(frame || null, style, { opacity: state.opacity / 100, smooth });
   }
 
@@ -498,7 +388,7 @@
     addEventListener("resize", () => { clearTimeout(redraw); redraw = setTimeout(() => panel.figures(data, state, actions), 150); });
     addEventListener("hashchange", async () => {
       const compared = state.compare;
-      state = restore();
+      state = address.read(data);
       if (state.camera) main.map.jumpTo(state.camera);
       if (compared && !state.compare) closeCompare();
       await refresh();
