@@ -89,7 +89,7 @@ def test_durations_are_days(text: str, expected: float) -> None:
     assert days(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "10", "D", "ten days", "-3D"])
+@pytest.mark.parametrize("text", ["", "10", "D", "ten days", "-3D", "PT5M"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         days(text)

@@ -175,11 +175,11 @@ def days(duration: Duration) -> float:
     >>> days("10D"), days("P2W"), days("12h")
     (10.0, 14.0, 0.5)
     """
-    found = re.fullmatch(r"P?T?(\d+(?:\.\d+)?)([hHDdWwMYy])", duration.strip())
-    if not found:
+    found = re.fullmatch(r"P?(T?)(\d+(?:\.\d+)?)([hHDdWwMYy])", duration.strip())
+    if not found or (found[1] and found[3] not in "hH"):  # PT5M are minutes
         raise ConfigError("not a duration", got=repr(duration), allowed="10D, P10D, 2W, 1M, 1Y, 12h")
-    unit = {"H": "h", "d": "D", "w": "W", "y": "Y"}.get(found[2], found[2])
-    return float(found[1]) * _UNIT_DAYS[unit]
+    unit = {"H": "h", "d": "D", "w": "W", "y": "Y"}.get(found[3], found[3])
+    return float(found[2]) * _UNIT_DAYS[unit]
 
 
 def _merge_defaults(cls: type) -> None:
