@@ -31,6 +31,7 @@ def item(properties: dict[str, Any] | None = None, raster: dict[str, Any] | None
     ("properties", "raster", "offset"),
     [
         ({"s2:processing_baseline": "02.14"}, None, 0.0),
+        ({"s2:processing_baseline": 2.14}, None, 0.0),
         ({"s2:processing_baseline": "04.00"}, None, -0.1),
         ({"s2:processing_baseline": "05.10"}, {"scale": 1e-4, "offset": -0.1}, -0.1),
         ({"s2:processing_baseline": "05.10", "earthsearch:boa_offset_applied": True}, {"offset": -0.1}, 0.0),

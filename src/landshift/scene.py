@@ -322,9 +322,16 @@ def _offset(item: pystac.Item, sensor: Sensor, band: Band, place: _Place) -> flo
 
 
 def _version(text: str) -> tuple[int, int]:
-    """``04.00``, ``N0400`` and ``N04.00`` are the same baseline."""
-    digits = text.upper().removeprefix("N").replace(".", "")
-    return (int(digits[:2] or 0), int(digits[2:] or 0)) if digits.isdigit() else (0, 0)
+    """``04.00``, ``4.0``, ``N0400`` and ``N04.00`` are the same baseline.
+
+    >>> [_version(text) for text in ("04.00", "4.0", "N0400", "2.14")]
+    [(4, 0), (4, 0), (4, 0), (2, 14)]
+    """
+    first, dot, last = text.upper().removeprefix("N").partition(".")
+    parts = (first, last) if dot else (first[:2], first[2:])
+    return (
+        (int(parts[0]), int(parts[1] or 0)) if parts[0].isdigit() and (parts[1] or "0").isdigit() else (0, 0)
+    )
 
 
 def _quality_file(item: pystac.Item, sensor: Sensor | None) -> QualityFile | None:
