@@ -1,0 +1,99 @@
+"""One block: what is masked where granules overlap, and dates of several sources on one axis."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import pytest
+from odc.geo.geobox import GeoBox
+from rasterio.transform import from_origin
+
+from landshift.acquire.read import read
+from landshift.acquire.tiles import TileReader
+from landshift.ard.mask import Mask
+from landshift.ard.observed import Observed
+from landshift.config import Recipe
+from landshift.pipeline.block import Job, _merge, masked
+from landshift.pipeline.build import Build
+from landshift.scene import BandFile, QualityFile, Scene, passes
+from landshift.sensor import QUALITY
+from tiny_rasters import write
+
+if TYPE_CHECKING:
+    from landshift.pipeline.stages import Context
+
+GRID = GeoBox((32, 32), from_origin(500_000, 5_600_000, 10, 10), "EPSG:32633")
+MORNING = dt.datetime(2020, 6, 1, 10, tzinfo=dt.UTC)
+
+
+def scene(folder: Path, name: str, number: int, scl: int, source: str = "s2") -> Scene:
+    """A scene of one number and one class all over; 0 is no data."""
+    band = write(folder / f"{name}.tif", pixels=np.full((1, 32, 32), number, np.uint16))
+    mask = write(folder / f"{name}_scl.tif", pixels=np.full((1, 32, 32), scl, np.uint16))
+    return Scene(
+        id=name,
+        source=source,
+        sensor="sentinel-2-l2a",
+        quantity="reflectance",
+        time=MORNING,
+        bands={"red": BandFile(href=str(band), scale=1e-4, nodata=0)},
+        quality=QualityFile(href=str(mask), rule="scl"),
+        platform=source,
+    )
+
+
+def test_a_pixel_is_masked_by_the_granule_it_is_taken_from(tmp_path: Path) -> None:
+    """The first granule calls it clear and has no band there: the second one's pixel is cloud."""
+    group = passes([scene(tmp_path, "a", 0, scl=4), scene(tmp_path, "b", 9000, scl=9)])
+    with TileReader() as reader:
+        cube = masked(group, GRID, bands=("red",), mask=Mask(), reader=reader)
+    assert np.isnan(cube["reflectance"].values).all()
+    assert (cube["quality"].values == QUALITY["cloud"]).all()
+
+
+def test_dates_of_one_moment_lie_in_the_order_of_their_scenes_and_lose_no_error(tmp_path: Path) -> None:
+    second, first = (
+        passes([scene(tmp_path, name, number, scl=4, source=name)])
+        for name, number in (("b", 2000), ("a", 1000))
+    )
+    job = Job(
+        name="seen",
+        key="",
+        step=Observed(),
+        sources=("b", "a"),
+        bands=("red",),
+        variable="reflectance",
+        indices=(),
+        store=tmp_path,
+    )
+    cubes = [read(group, GRID, bands=["red"]) for group in (second, first)]
+    for number, cube in enumerate(cubes):
+        cube.attrs["read_errors"] = [{"item": str(number)}]
+    merged = _merge(cubes, job)
+    assert len(merged.attrs["read_errors"]) == 2
+    assert merged["item_ids"].values.tolist() == ["a", "b"]
+    assert merged["reflectance"].values[:, 0, 0, 0] == pytest.approx([0.1, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [
+        (dt.date(2020, 6, 15), "2020-06-15"),
+        (dt.datetime(2020, 6, 15), "2020-06-14"),  # noqa: DTZ001 - as TOML's local date-time
+        (dt.datetime(2020, 6, 15, 12), "2020-06-15"),  # noqa: DTZ001
+    ],
+)
+def test_virtual_dates_go_on_to_the_last_day_with_looks(end: dt.date, last: str) -> None:
+    recipe = Recipe.of(
+        {
+            "time": {"start": dt.date(2020, 6, 1), "end": end},
+            "source": [{"from": "folder", "path": "scenes"}],
+            "product": [{"kind": "interpolate", "every": "1D"}],
+        }
+    )
+    step = Build(cast("Context", SimpleNamespace(recipe=recipe))).timed(recipe.products[0])
+    assert str(step.times(np.array([], "M8[ns]"))[-1])[:10] == last
