@@ -80,6 +80,10 @@ class Recipe:
             raise ConfigError(
                 "there is no such recipe", where=file, hint="`landshift init` writes one"
             ) from None
+        except OSError as error:
+            raise ConfigError(
+                f"the recipe cannot be read: {error.strerror}", where=file, hint="give the TOML file"
+            ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"the recipe is not valid TOML: {error}", where=file) from None
         return cls.of(values, base=file.resolve().parent, overrides=overrides)

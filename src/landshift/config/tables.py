@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from landshift.errors import ConfigError
+from landshift import sensor as sensors
+from landshift.errors import ConfigError, did_you_mean
 from landshift.step import FrozenMap, step
 
 __all__ = ["Cache", "Engine", "Product", "Report", "Source", "Train", "bytes_of"]
@@ -93,6 +94,14 @@ class Source:
     """Bands by common name; None takes all that every scene has."""
     max_cloud: float | None = None
     """Scenes with more cloud (percent, by the provider) are left out."""
+
+    def __post_init__(self) -> None:
+        if self.sensor is not None and self.sensor not in sensors.names():
+            raise ConfigError(
+                "source.sensor is unknown", got=self.sensor, hint=did_you_mean(self.sensor, sensors.names())
+            )
+        if self.max_cloud is not None and not 0 <= self.max_cloud <= 100:
+            raise ConfigError("source.max_cloud is in percent", got=self.max_cloud, allowed="0 to 100")
 
     @property
     def simulated(self) -> bool:
