@@ -34,5 +34,7 @@ def publish(context: Context) -> dict[str, Any]:
         zonal = context.recipe.zonal
         zones = None if zonal is None else truth_path(context, str(zonal.zones))
         watch.say("publish: drawing the site's tiles")
-        write_site(out, zones=zones, zone_id=None if zonal is None else zonal.id)
+        write_site(
+            out, zones=zones, zone_id=None if zonal is None else zonal.id, progress=context.watch.progress
+        )
     return {"figures": len(figures)}
