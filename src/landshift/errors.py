@@ -144,7 +144,7 @@ def _flat(part: object) -> str:
     return ", ".join(map(str, part)) if isinstance(part, (list, tuple, set, frozenset)) else str(part)
 
 
-def _rebuild(  # noqa: PLR0917 - pickle calls it by position
+def _rebuild(
     kind: type[LandshiftError], message: str, where: object, got: object, allowed: object, hint: str | None
 ) -> LandshiftError:
     return kind(message, where=where, got=got, allowed=allowed, hint=hint)
