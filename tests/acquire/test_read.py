@@ -448,6 +448,13 @@ def test_a_reader_pickles_with_its_settings() -> None:
     assert (copy.threads, copy.held_bytes) == (3, 77)
 
 
+def test_all_blocks_of_another_process_share_one_reader() -> None:
+    sent = [pickle.dumps(reader) for reader in [TileReader()] * 2 + [TileReader()]]
+    first, second, other = (pickle.loads(block) for block in sent)  # noqa: S301 - our own bytes
+    assert first is second
+    assert other is not first
+
+
 def test_costs_are_told_from_headers(tmp_path: Path) -> None:
     file = write(tmp_path / "a.tif", noise((256, 256)), nodata=0)
     dates = passes([scene(red=file), scene("b", day=1, red=file)])

@@ -8,6 +8,7 @@ moment decode it once. Reading single windows without neighbours needs none of t
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ class TileReader:
         cache: TileCache | None = None,
     ) -> None:
         self.threads, self.held_bytes, self.max_open, self.cache = threads, held_bytes, max_open, cache
+        self._name = uuid.uuid4().hex
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._datasets = Datasets(max_open=max_open, notes=cache)
@@ -84,8 +86,8 @@ class TileReader:
         self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
-        """A copy in another process has the same settings and its own files."""
-        return (_rebuild, (self.threads, self.held_bytes, self.max_open, self.cache))
+        """A copy in another process has the same settings and its own files, one for all blocks of that process."""
+        return (_rebuild, (self._name, self.threads, self.held_bytes, self.max_open, self.cache))
 
     def close(self) -> None:
         """Close idle files and threads; the reader stays usable."""
@@ -221,8 +223,15 @@ _Key: TypeAlias = tuple[_Job, _Tile]
 _Extent: TypeAlias = tuple[slice, slice]
 
 
-def _rebuild(threads: int, held_bytes: int, max_open: int, cache: TileCache | None) -> TileReader:
-    return TileReader(threads=threads, held_bytes=held_bytes, max_open=max_open, cache=cache)
+_COPIES: Final[Recent[str, TileReader]] = Recent(weight=lambda _: 1, bound=1)
+"""The latest reader that came from another process: every block brings it along anew."""
+
+
+def _rebuild(name: str, threads: int, held_bytes: int, max_open: int, cache: TileCache | None) -> TileReader:
+    def make() -> TileReader:
+        return TileReader(threads=threads, held_bytes=held_bytes, max_open=max_open, cache=cache)
+
+    return _COPIES.get(name, make)
 
 
 def _tiles(header: Header, rows: slice, cols: slice) -> list[_Tile]:

@@ -101,7 +101,8 @@ class Build:
             holdout=holdout.Holdout(share=context.recipe.report.holdout, seed=context.recipe.report.seed),
             on_error=context.recipe.engine.on_error,
             reader=TileReader(
-                held_bytes=memory_of(context.recipe.engine.memory) // 4, cache=cache_of(context.recipe)
+                held_bytes=memory_of(context.recipe.engine.memory) // 4 // _readers(context),
+                cache=cache_of(context.recipe),
             ),
             threads=max(1, round(workers / _full_blocks(plan))),
             tile_px=self._tile(plan),
@@ -111,10 +112,11 @@ class Build:
         layers = sum(len(groups) * len(work.bands[name]) for name, groups in work.passes.items())
         begin, pixels = time.perf_counter(), 0
         context.watch.progress(done, total, "blocks")
-        for _, count in executor_of(context).run(work, todo):
-            done, pixels = done + 1, pixels + count
-            rate = pixels * layers / 1e6 / (time.perf_counter() - begin)
-            context.watch.progress(done, total, f"blocks, {rate:.0f} MPix/s")
+        with work.reader:
+            for _, count in executor_of(context).run(work, todo):
+                done, pixels = done + 1, pixels + count
+                rate = pixels * layers / 1e6 / (time.perf_counter() - begin)
+                context.watch.progress(done, total, f"blocks, {rate:.0f} MPix/s")
         return self._tables(jobs)
 
     def _job(self, product: Product, key: str, plan: Plan) -> Job:
@@ -217,6 +219,12 @@ def executor_of(context: Context) -> Executor:
     return (
         ThreadExecutor(workers=workers) if engine.executor == "threads" else ProcessExecutor(workers=workers)
     )
+
+
+def _readers(context: Context) -> int:
+    """How many processes of this machine keep decoded tiles."""
+    executor = executor_of(context)
+    return executor.workers if isinstance(executor, ProcessExecutor) else 1
 
 
 def memory_of(text: str) -> int:
