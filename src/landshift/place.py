@@ -14,17 +14,22 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from landshift.errors import ConfigError
+from landshift.errors import ConfigError, GridError
 from landshift.step import step
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
     from odc.geo.geom import Geometry
 
-__all__ = ["NativeGrid", "Place", "Time", "grid_of"]
+__all__ = ["NativeGrid", "Place", "Time", "grid_of", "pixel_m"]
 
 SNAP_PX: Final = 6
 """The grid's origin and size are multiples of this many pixels."""
+
+_DEGREE_M: Final = 111_320.0
+"""Length of a degree of latitude, and of longitude at the equator, on a sphere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +155,38 @@ def grid_of(place: Place, *, base: Path, native: NativeGrid | None = None) -> Ge
     )
     east, north = (_snap(value, at, snap, math.ceil) for value, at in zip((right, top), anchor, strict=True))
     return GeoBox.from_bbox((west, south, east, north), crs, resolution=resolution, tight=True)
+
+
+def pixel_m(geobox: GeoBox) -> tuple[float, NDArray[np.float64]]:
+    """Size of the pixels in metres.
+
+    Degrees are taken on a sphere: a row's pixels are as wide as at its latitude.
+
+    Args:
+        geobox: A grid along the axes of its CRS.
+
+    Returns:
+        Height of all pixels, and their width by row (y,).
+
+    >>> from odc.geo.geobox import GeoBox
+    >>> height, width = pixel_m(GeoBox.from_bbox((14, 60, 14.2, 60.1), "EPSG:4326", resolution=0.05))
+    >>> round(height), width.round().tolist()
+    (5566, [2777.0, 2781.0])
+    """
+    import numpy as np
+
+    rows = geobox.shape.y
+    crs = geobox.crs
+    high, wide = abs(float(geobox.resolution.y)), abs(float(geobox.resolution.x))
+    if crs is None:
+        raise GridError("the grid has no CRS, so lengths in metres mean nothing on it")
+    if crs.geographic:
+        top, step = float(geobox.affine.f), float(geobox.affine.e)
+        latitude = top + (np.arange(rows) + 0.5) * step
+        narrow = np.cos(np.radians(np.clip(latitude, -89.9, 89.9)))
+        return high * _DEGREE_M, wide * _DEGREE_M * narrow
+    metres = float(crs.proj.axis_info[0].unit_conversion_factor)
+    return high * metres, np.full(rows, wide * metres)
 
 
 @step(kind="table")

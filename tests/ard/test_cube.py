@@ -8,8 +8,9 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from landshift.ard import __all__ as exported
-from landshift.ard._cube import cube_variables, in_order, pixel_m
+from landshift.ard._cube import cube_variables, in_order
 from landshift.errors import ConfigError, GridError
+from landshift.place import pixel_m
 from landshift.testing import cube_on
 
 _GRID = GeoBox.from_bbox((0, 0, 30, 20), "EPSG:3035", resolution=10)

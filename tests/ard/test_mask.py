@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from scipy import ndimage
 
-from landshift.ard._cube import pixel_m
 from landshift.ard.mask import Mask, grow, opened
 from landshift.errors import ConfigError, GridError
+from landshift.place import pixel_m
 from landshift.sensor import QUALITY, QUALITY_RANK
 from landshift.testing import cube_on, masks
 

@@ -160,3 +160,12 @@ def test_what_cannot_be_split_is_refused(labelled: Labelled, tmp_path: Path) -> 
         Split(groups=str(tmp_path / "farms.gpkg"), group_field="owner")(
             labels, geobox, values=(1,), patch_px=1
         )
+
+
+def test_metres_are_metres_on_a_grid_of_degrees() -> None:
+    """At 60 degrees north a pixel is half as wide as high: the buffer holds across as well."""
+    grid = GeoBox.from_bbox((14, 60, 14.06, 60.06), "EPSG:4326", resolution=0.0002)
+    truth = xr.DataArray(np.ones((1, *grid.shape), np.uint8), dims=("time", "y", "x"))
+    folds = Split(block_m=1100, buffer_m=100)(truth, grid, values=(1,), patch_px=1)
+    assert 100 / 11.2 <= folds.buffer_px <= 100 / 11.0
+    assert folds.units.count == 9

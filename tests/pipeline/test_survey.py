@@ -8,12 +8,13 @@ from typing import Any
 import geopandas
 import numpy as np
 import pytest
+from odc.geo.geobox import GeoBox
 from shapely.geometry import Polygon, box
 
 from landshift.config import Recipe
 from landshift.errors import StoreError
 from landshift.pipeline.output import Output
-from landshift.pipeline.survey import Survey, survey
+from landshift.pipeline.survey import Survey, _crop, survey
 from tiny_rasters import write
 
 GRID: dict[str, Any] = {"crs": "EPSG:32633", "resolution": 10}
@@ -62,3 +63,10 @@ def test_another_outline_on_the_same_grid_is_another_place(scenes: Path, tmp_pat
     ):
         with pytest.raises(StoreError, match="its outline differs"):
             Output(path=tmp_path / "out").prepare(other.place)
+
+
+def test_a_trial_is_as_wide_as_high_on_a_grid_of_degrees() -> None:
+    grid = GeoBox.from_bbox((14, 60, 14.5, 60.5), "EPSG:4326", resolution=0.0001)
+    rows, cols = _crop(grid, 5000).shape
+    assert rows == pytest.approx(5000 / 11.132, abs=6)
+    assert cols == pytest.approx(5000 / (11.132 * np.cos(np.radians(60.25))), abs=6)

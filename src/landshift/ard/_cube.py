@@ -23,7 +23,6 @@ __all__ = [
     "floats",
     "geobox_of",
     "in_order",
-    "pixel_m",
     "refuse_dask",
     "times_of",
 ]
@@ -37,9 +36,6 @@ _OURS: Final = frozenset({*NAMES, "quality", "n_clear", "age"})
 
 Arrays = dict[str, tuple[tuple[str, ...], NDArray[Any]]]
 """Dimensions and values by variable."""
-
-_DEGREE_M: Final = 111_320.0
-"""Length of a degree of latitude, and of longitude at the equator, on the sphere that masks are grown on."""
 
 
 def cube_variables(cube: xr.Dataset) -> tuple[str, ...]:
@@ -150,36 +146,6 @@ def geobox_of(cube: xr.Dataset) -> GeoBox:
             hint="open it with landshift, or assign one: `cube.odc.assign_crs(...)`",
         )
     return geobox
-
-
-def pixel_m(geobox: GeoBox) -> tuple[float, NDArray[np.float64]]:
-    """Size of the pixels in metres.
-
-    Degrees are taken on a sphere: a row's pixels are as wide as at its latitude.
-
-    Args:
-        geobox: A grid along the axes of its CRS.
-
-    Returns:
-        Height of all pixels, and their width by row (y,).
-
-    >>> from odc.geo.geobox import GeoBox
-    >>> height, width = pixel_m(GeoBox.from_bbox((14, 60, 14.2, 60.1), "EPSG:4326", resolution=0.05))
-    >>> round(height), width.round().tolist()
-    (5566, [2777.0, 2781.0])
-    """
-    rows = geobox.shape.y
-    crs = geobox.crs
-    high, wide = abs(float(geobox.resolution.y)), abs(float(geobox.resolution.x))
-    if crs is None:
-        raise GridError("the grid has no CRS, so lengths in metres mean nothing on it")
-    if crs.geographic:
-        top, step = float(geobox.affine.f), float(geobox.affine.e)
-        latitude = top + (np.arange(rows) + 0.5) * step
-        narrow = np.cos(np.radians(np.clip(latitude, -89.9, 89.9)))
-        return high * _DEGREE_M, wide * _DEGREE_M * narrow
-    metres = float(crs.proj.axis_info[0].unit_conversion_factor)
-    return high * metres, np.full(rows, wide * metres)
 
 
 def _attrs(cube: xr.Dataset, name: str) -> Mapping[str, Any]:

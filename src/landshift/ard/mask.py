@@ -17,8 +17,9 @@ from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
-from landshift.ard._cube import NAMES, cube_variables, geobox_of, pixel_m, refuse_dask
+from landshift.ard._cube import NAMES, cube_variables, geobox_of, refuse_dask
 from landshift.errors import ConfigError, did_you_mean
+from landshift.place import pixel_m
 from landshift.sensor import QUALITY, QUALITY_RANK
 from landshift.step import step
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from landshift.errors import ModelError
 from landshift.learn.split import FOLDS, windows
+from landshift.place import pixel_m
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -88,8 +89,9 @@ def _distances(folds: Path, geobox: GeoBox) -> dict[str, float]:
             if there.any() and rival.any():
                 nearest = float(distance_transform_edt(~rival)[there].min())
                 least[f"{one}-{other}"] = min(least[f"{one}-{other}"], nearest)
-    pixel_m = abs(float(geobox.resolution.x))
-    return {pair: px * pixel_m if px <= _SEARCH_PX else np.inf for pair, px in least.items()}
+    height_m, widths_m = pixel_m(geobox)
+    side_m = min(height_m, float(widths_m.min()))
+    return {pair: px * side_m if px <= _SEARCH_PX else np.inf for pair, px in least.items()}
 
 
 def _overlap(frame: gpd.GeoDataFrame) -> float:

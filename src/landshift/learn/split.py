@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from landshift.errors import ConfigError, LabelError
 from landshift.learn.units import BlockUnits, PolygonUnits, Units
+from landshift.place import pixel_m
 from landshift.step import step
 
 if TYPE_CHECKING:
@@ -125,8 +126,9 @@ class Split:
             ConfigError: A block is smaller than a patch.
             LabelError: Fewer than one labelled block or group for each fold.
         """
-        pixel_m = abs(geobox.resolution.x)
-        units = self._units(geobox, patch_px, pixel_m)
+        height_m, widths_m = pixel_m(geobox)
+        side_m = min(height_m, float(widths_m.min()))  # in degrees, pixels are narrower than high
+        units = self._units(geobox, patch_px, side_m)
         counts = np.zeros((units.count + 1, len(values)), np.int64)
         for rows, cols in windows(geobox.shape.yx):
             numbers = units.window(rows, cols)
@@ -150,25 +152,25 @@ class Split:
             shape=(int(geobox.shape[0]), int(geobox.shape[1])),
             units=units,
             fold_of=tuple(int(code) for code in fold_of),
-            buffer_px=self.buffer_m / pixel_m,
+            buffer_px=self.buffer_m / side_m,
         )
 
-    def _units(self, geobox: GeoBox, patch_px: int, pixel_m: float) -> Units:
+    def _units(self, geobox: GeoBox, patch_px: int, side_m: float) -> Units:
         if self.groups is not None:
             return PolygonUnits(geobox, self.groups, self.group_field)
         shape = (int(geobox.shape[0]), int(geobox.shape[1]))
         side = 3 * patch_px if patch_px > 1 else 64
         side = max(patch_px, min(side, min(shape) // 5))
         if self.block_m is not None:
-            side = max(1, round(self.block_m / pixel_m))
+            side = max(1, round(self.block_m / side_m))
         units = BlockUnits.cut(shape, side)
         smallest = min(np.diff(units.row_edges).min(), np.diff(units.col_edges).min())
         if smallest < patch_px:
             raise ConfigError(
                 "a block of the split is smaller than a patch",
                 where="split.block_m",
-                got=f"{smallest * pixel_m:g} m, {smallest} px",
-                allowed=f"{patch_px * pixel_m:g} m or more",
+                got=f"{smallest * side_m:g} m, {smallest} px",
+                allowed=f"{patch_px * side_m:g} m or more",
                 hint="make split.block_m larger or samples.size smaller",
             )
         return units

@@ -16,7 +16,7 @@ from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe, Source
 from landshift.errors import LandshiftError, NoScenesError, SceneError
 from landshift.pipeline.output import hash_of
-from landshift.place import NativeGrid, grid_of
+from landshift.place import NativeGrid, grid_of, pixel_m
 from landshift.scene import BandFile, Pass, QualityFile, Scene, passes, scene_from_item
 from landshift.sensor import get as get_sensor
 from landshift.sensor import guess
@@ -256,11 +256,13 @@ def _is_band(name: str, asset: pystac.Asset, item: pystac.Item, wanted: set[str]
 
 def _crop(geobox: GeoBox, side_m: float) -> GeoBox:
     """A window of ``side_m`` metres around the centre, in whole multiples of six pixels."""
-    metres = abs(geobox.resolution.x) * (1.0 if geobox.crs is None or geobox.crs.projected else 111_320.0)
-    side = max(6, round(side_m / metres / 6) * 6)
-    rows, cols = geobox.shape
-    top, left = max(0, (rows - side) // 12 * 6), max(0, (cols - side) // 12 * 6)
-    return geobox[top : min(rows, top + side), left : min(cols, left + side)]
+    height, widths = pixel_m(geobox)
+    parts = []
+    for metres, size in zip((height, float(widths[len(widths) // 2])), geobox.shape, strict=True):
+        side = max(6, round(side_m / metres / 6) * 6)
+        first = max(0, (size - side) // 12 * 6)
+        parts.append(slice(first, min(size, first + side)))
+    return geobox[parts[0], parts[1]]
 
 
 def _file(band: BandFile) -> list[Any]:
