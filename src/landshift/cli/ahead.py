@@ -91,10 +91,13 @@ def simulate(
 
     Example: landshift simulate scenes --size 256 --years 2020..2021
     """
+    from landshift.cli.session import box
     from landshift.pipeline.demo import simulate as work
 
-    box = tuple(float(part) for part in bbox.split(",")) if bbox else None
-    facts(work(out, bbox=box, size_px=size, years=years, seed=seed, watch=Terminal()), as_json=False)
+    facts(
+        work(out, bbox=box(bbox) if bbox else None, size_px=size, years=years, seed=seed, watch=Terminal()),
+        as_json=False,
+    )
 
 
 def schema(

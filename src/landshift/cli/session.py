@@ -10,7 +10,7 @@ import typer
 from landshift.cli.console import Terminal, facts
 from landshift.errors import ConfigError
 
-__all__ = ["metres", "run_and_tell"]
+__all__ = ["box", "metres", "run_and_tell"]
 
 
 def run_and_tell(
@@ -51,3 +51,21 @@ def metres(text: str) -> float:
     if not found:
         raise ConfigError("--try takes a length", got=text, allowed="5km, 800m")
     return float(found[1]) * (1000 if found[2] == "km" else 1)
+
+
+def box(text: str) -> tuple[float, ...]:
+    """Four numbers with commas: left, bottom, right, top.
+
+    Raises:
+        ConfigError: They are not.
+
+    >>> box("14.4,50,14.5,50.1")
+    (14.4, 50.0, 14.5, 50.1)
+    """
+    try:
+        left, bottom, right, top = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(
+            "--bbox takes four numbers", got=text, allowed="left,bottom,right,top", hint="14.4,50.0,14.5,50.1"
+        ) from None
+    return left, bottom, right, top

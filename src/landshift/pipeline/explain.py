@@ -204,8 +204,18 @@ def _item_row(item: pystac.Item) -> dict[str, Any]:
         "source": "folder",
         "id": item.id,
         "cloud": said.get("eo:cloud_cover", ""),
-        "used": ", ".join(item.assets),
+        "used": ", ".join(_layers(item)),
     }
+
+
+def _layers(item: pystac.Item) -> list[str]:
+    """Bands of an item by name, and its other files by their own."""
+    named = [
+        [str(band.get("common_name") or band.get("name")) for band in asset.extra_fields.get("eo:bands", ())]
+        or [name]
+        for name, asset in item.assets.items()
+    ]
+    return list(dict.fromkeys(name for names in named for name in names))
 
 
 def _size(count: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 __all__ = ["starter"]
@@ -67,7 +68,7 @@ def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: s
     if folder is not None:
         source = [
             'from = "folder"',
-            f'path = "{folder.as_posix()}"',
+            f"path = {json.dumps(folder.as_posix())}",
             '# pattern = "*.tif"         # which files',
             '# date = "%Y%m%d"           # how their names hold the date',
             '# bands = ["blue", "green", "red", "nir"]   # in file order; scale, offset and nodata as in the README',
@@ -81,7 +82,11 @@ def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: s
             "max_cloud = 60              # percent, by the provider",
         ]
         grid = 'crs = "utm"                 # or "EPSG:3035" ...\nresolution = 10\n'
-    where = f'geometry = "{place.as_posix()}"' if place is not None else "bbox = [14.40, 50.05, 14.45, 50.10]"
+    where = (
+        f"geometry = {json.dumps(place.as_posix())}"
+        if place is not None
+        else "bbox = [14.40, 50.05, 14.45, 50.10]"
+    )
     if place is None and folder is not None:
         where = "# bbox = [left, bottom, right, top] in degrees; without one, all that the scenes cover"
     return _TEMPLATE.format(place=where, grid=grid, years=years, source="\n".join(source) + "\n")
