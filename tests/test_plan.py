@@ -81,10 +81,3 @@ def test_the_journal_remembers_by_key(tmp_path: Path) -> None:
     assert one.done("r1")
     assert not other.done("r1")
     assert one.records() == {"r1": {"pixels": 3}}
-
-
-def test_a_claim_is_taken_once(tmp_path: Path) -> None:
-    journal = Journal(folder=tmp_path, key="a")
-    assert [journal.claim("x"), journal.claim("x")] == [True, False]
-    journal.release(["x"])
-    assert journal.claim("x")

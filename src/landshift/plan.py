@@ -160,24 +160,6 @@ class Journal:
         """Note that a piece of work is finished, with what is to be counted of it."""
         write_atomic(self.path(name), json.dumps(dict(record), sort_keys=True).encode())
 
-    def claim(self, name: str) -> bool:
-        """Take a piece of work for this process alone; False where another has it.
-
-        Works over a shared file system: the claim is a file that can be created only once.
-        """
-        file = self.path(name).with_suffix(".claim")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        except FileExistsError:
-            return False
-        return True
-
-    def release(self, names: Iterable[str]) -> None:
-        """Give claims back, those of killed workers too."""
-        for name in names:
-            self.path(name).with_suffix(".claim").unlink(missing_ok=True)
-
     def records(self) -> dict[str, dict[str, Any]]:
         """All records of this key by name, sorted."""
         files = sorted((self.folder / self.key).glob("*.json"))

@@ -138,7 +138,8 @@ def sources_of(tables: Any) -> tuple[Source, ...]:
     """
     if not tables or not isinstance(tables, list):
         raise ConfigError(
-            "a recipe needs at least one [[source]]", hint="`landshift init` writes a starter recipe"
+            "a recipe needs at least one [[source]], in double brackets: there may be several",
+            hint="`landshift init` writes a starter recipe",
         )
     steps_of("source")
     named = [_source(_entry(values, "source"), number) for number, values in enumerate(tables, start=1)]

@@ -24,6 +24,8 @@ class Cache:
     """Size above which the tiles unused for longest are dropped."""
 
     def __post_init__(self) -> None:
+        if "%" in self.max:
+            raise ConfigError("cache.max is a size, not a share", got=self.max, allowed="50GB, 500MiB")
         bytes_of(self.max, where="cache.max")
 
 

@@ -237,7 +237,8 @@ def _grid_of_item(
         if not crs or not transform or not shape or not _is_band(name, asset, item, wanted):
             continue
         res, left, top = abs(float(transform[0])), float(transform[2]), float(transform[5])
-        bounds = (left, top + float(transform[4]) * shape[0], left + res * shape[1], top)
+        other = top + float(transform[4]) * shape[0]
+        bounds = (left, min(top, other), left + res * shape[1], max(top, other))
         if best is None or res < best[1]:
             best = (str(crs), res, (left, top), bounds)
     return best
