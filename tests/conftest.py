@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# A busy machine is slow: no test fails for the time an example takes.
+settings.register_profile("landshift", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("landshift")
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
