@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from landshift.errors import ConfigError, ModelError
 from landshift.learn.features import READ_BYTES
-from landshift.learn.models.unet import UNet
+from landshift.learn.models.unet import UNet, repeatable
 from landshift.learn.split import windows
 from landshift.plan import cores
 
@@ -184,14 +184,11 @@ def network_predictor(checkpoint: Checkpoint, threads: int | None) -> Predictor:
         raise ModelError("the weights are missing", where=path, hint="train again")
     net = checkpoint.model.network(len(checkpoint.features.names), len(checkpoint.classes))  # type: ignore[union-attr] # networks only
     net.load_state_dict(load_file(path))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net = net.eval().to(device)
-    if threads:
-        torch.set_num_threads(threads)
+    net.eval()
 
     def run(features: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            logits = net(torch.from_numpy(np.ascontiguousarray(features))[None].to(device))
+        with repeatable(threads or cores()) as device, torch.inference_mode():
+            logits = net.to(device)(torch.from_numpy(np.ascontiguousarray(features))[None].to(device))
             likely: NDArray[np.float32] = torch.softmax(logits[0], dim=0).cpu().numpy()
             return likely
 

@@ -1,6 +1,6 @@
 """Training, in one visible loop.
 
-``train`` draws samples, fits the model and writes a checkpoint. For networks the loop is :func:`fit_network`: one
+``train`` draws samples, fits the model and writes a checkpoint. For networks the loop is :func:`_loop`: one
 ``step(batch, split)`` for training and validation alike, the best epoch is kept, training stops when it no longer
 gets better. After each epoch the whole state goes to disk in one rename; every random choice comes from the seed and
 the epoch's number. A run that is killed at any moment and started again therefore ends with the same bytes.
@@ -25,7 +25,7 @@ from landshift.learn.checkpoint import Checkpoint, Model, load, write
 from landshift.learn.dataset import IGNORE, Samples, extract, ground, same_grid, years_in_common
 from landshift.learn.features import Features
 from landshift.learn.models.forest import RandomForest
-from landshift.learn.models.unet import UNet, save
+from landshift.learn.models.unet import UNet, repeatable, save
 from landshift.learn.patches import Patches
 from landshift.learn.split import BUFFER, FOLDS, Folds, Split, windows
 from landshift.plan import cores, write_atomic
@@ -180,12 +180,23 @@ def fit_network(
     Returns:
         Metrics: the best epoch's scores on validation ground, and the history of all.
     """
+    with repeatable(threads) as device:
+        return _loop(model, samples, checkpoint, work / "state.pt", device=device, progress=progress)
+
+
+def _loop(
+    model: UNet,
+    samples: Samples,
+    checkpoint: Checkpoint,
+    path: Path,
+    *,
+    device: torch.device,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """Epoch after epoch, from the state in ``path`` if it is one of this training."""
     import torch
     from torch.nn.functional import cross_entropy
 
-    torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     torch.manual_seed(model.seed)
     net = model.network(samples.x.shape[1], len(samples.classes), checkpoint.normalisation).to(device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=model.learning_rate, weight_decay=model.weight_decay)
@@ -206,9 +217,8 @@ def fit_network(
         guess, truth = logits.argmax(dim=1).cpu().numpy(), y.cpu().numpy()
         return float(loss.detach()), float(mass), accumulate(guess, truth, values=values)
 
-    state = _State.resume(
-        work / "state.pt", key(model, checkpoint.fingerprint, str(threads), torch.__version__)
-    )
+    threads = torch.get_num_threads()
+    state = _State.resume(path, key(model, checkpoint.fingerprint, str(threads), torch.__version__))
     if state.history:
         net.load_state_dict(state.net)
         optimiser.load_state_dict(state.optimiser)
@@ -224,20 +234,15 @@ def fit_network(
                     group["lr"] = _rate(model, epoch * steps + i, steps)
                 parts.append(step(batch, split))
             row |= _summed(parts, split)
-        state.keep(work / "state.pt", row, net, optimiser)
+        state.keep(path, row, net, optimiser)
         if progress:
             progress(
                 epoch + 1, model.epochs, f"train {checkpoint.name}, validation mIoU {row['val_miou']:.3f}"
             )
     net.load_state_dict(state.best)
     save(net, checkpoint.folder, model)
-    best = state.history[state.best_epoch]
-    return {
-        "best_epoch": state.best_epoch,
-        "epochs": len(state.history),
-        **_of(best, "val"),
-        "history": state.history,
-    }
+    best = {name: value for name, value in state.history[state.best_epoch].items() if name.startswith("val")}
+    return {"best_epoch": state.best_epoch, "epochs": len(state.history), **best, "history": state.history}
 
 
 def fit_forest(
@@ -343,10 +348,6 @@ def _size(model: Model, patches: Patches) -> int:
             allowed=f"multiples of {model.stride}",
         )
     return patches.size
-
-
-def _of(row: dict[str, float], fold: str) -> dict[str, float]:
-    return {name: value for name, value in row.items() if name.startswith(fold)}
 
 
 def _finish(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from landshift.errors import ConfigError
@@ -10,11 +12,12 @@ from landshift.step import step
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import torch
     from torch import nn
 
     from landshift.learn.dataset import Normalisation
 
-__all__ = ["UNet", "save"]
+__all__ = ["UNet", "repeatable", "save"]
 
 
 @step(kind="model", name="unet")
@@ -28,10 +31,10 @@ class UNet:
     widths: tuple[int, ...] = (16, 32, 64, 128)
     """Channels of each level, top first."""
 
-    epochs: int = 30
+    epochs: int = 16
     """Most passes over the training patches."""
 
-    patience: int = 8
+    patience: int = 6
     """Passes without a better validation score after which training stops."""
 
     batch: int = 8
@@ -86,6 +89,30 @@ class UNet:
             for buffer, values in ((net.mean, normalisation.mean), (net.std, normalisation.std)):
                 buffer.copy_(torch.tensor(values, dtype=torch.float32).reshape(-1, 1, 1))
         return net
+
+
+@contextmanager
+def repeatable(threads: int) -> Iterator[torch.device]:
+    """Run torch with a fixed number of threads and, on the CPU, with sums in a fixed order; all restored at the end.
+
+    Args:
+        threads: How many threads.
+
+    Yields:
+        The device to use: a GPU where there is one, else the CPU.
+    """
+    import torch
+
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    try:
+        with torch.random.fork_rng():
+            yield device
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
 
 
 def save(net: nn.Module, folder: Path, model: UNet) -> None:
