@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Audit", "audit_split"]
 
 _SEARCH_PX: Final = 128
+_WINDOW_PX: Final = 512
 _PAIRS: Final = (("train", "val"), ("train", "test"), ("val", "test"))
 
 
@@ -51,18 +52,32 @@ def audit_split(model_dir: Path) -> Audit:
     """
     import geopandas as gpd
 
-    from landshift.cube.maps import map_geobox, read_map
+    from landshift.cube.maps import map_geobox
 
     folds, samples = model_dir / "folds.tif", model_dir / "samples.parquet"
     if not (folds.is_file() and samples.is_file()):
         raise ModelError("no split to audit here", where=model_dir, hint="train a model first")
     frame, geobox = gpd.read_parquet(samples), map_geobox(folds)
     size = _size(frame.geometry.iloc[0].bounds, geobox)
-    strays = 0
-    for fold, row, col in zip(frame["fold"], frame["row"], frame["col"], strict=True):
-        shown = read_map(folds, (slice(row, row + size), slice(col, col + size)))
-        strays += bool(np.isin(shown, [code for name, code in FOLDS.items() if name != fold]).any())
-    return Audit(distance_m=_distances(folds, geobox), overlap_ha=_overlap(frame), strays=strays)
+    return Audit(
+        distance_m=_distances(folds, geobox), overlap_ha=_overlap(frame), strays=_strays(folds, frame, size)
+    )
+
+
+def _strays(folds: Path, frame: gpd.GeoDataFrame, size: int) -> int:
+    """Samples that show used ground of another fold, counted window by window."""
+    from landshift.cube.maps import read_map
+
+    found = 0
+    for (top, left), part in frame.groupby([frame["row"] // _WINDOW_PX, frame["col"] // _WINDOW_PX]):
+        rows, cols = (slice(at * _WINDOW_PX, (at + 1) * _WINDOW_PX + size) for at in (int(top), int(left)))
+        codes = read_map(folds, (rows, cols))
+        for fold, row, col in zip(
+            part["fold"], part["row"] - rows.start, part["col"] - cols.start, strict=True
+        ):
+            shown = codes[row : row + size, col : col + size]
+            found += bool(np.isin(shown, [code for name, code in FOLDS.items() if name != fold]).any())
+    return found
 
 
 def _size(bounds: tuple[float, ...], geobox: GeoBox) -> int:
