@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
@@ -197,26 +197,36 @@ class Datasets:
 
         return self._headers.get((raster, level), make)
 
+    @staticmethod
+    def environment() -> AbstractContextManager[object]:
+        """GDAL's settings of one thread: entered around much reading, since entering one is dear."""
+        import rasterio
+
+        env: AbstractContextManager[object] = rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES)
+        return env
+
     @contextmanager
     def lend(self, raster: Raster, level: int, where: str | None = None) -> Iterator[DatasetReader]:
         """Lend an open dataset to one thread; one that failed is closed, since GDAL remembers failures."""
         import rasterio
+        from rasterio.errors import NotGeoreferencedWarning
 
         key = (raster.opened, level)
         with self._lock:
             waiting = self._idle.get(key)
             dataset = waiting.pop() if waiting else None
-        options = {"GDAL_CACHEMAX": GDAL_CACHE_BYTES} | (REMOTE_OPTIONS if raster.remote else {})
-        options |= gdal_options(raster.href)
-        with rasterio.Env(**options):
+        options = gdal_options(raster.href) | (REMOTE_OPTIONS if raster.remote else {})
+        with rasterio.Env(**options) if options else nullcontext():
             try:
                 if dataset is None:
                     dataset = rasterio.open(key[0], **({"overview_level": level - 1} if level else {}))
                 yield dataset
-            except (rasterio.errors.RasterioError, rasterio.errors.NotGeoreferencedWarning, OSError) as error:
+            except BaseException as error:
                 if dataset is not None:
                     dataset.close()
-                _refuse(error, raster, where)
+                if isinstance(error, (rasterio.errors.RasterioError, NotGeoreferencedWarning, OSError)):
+                    _refuse(error, raster, where)
+                raise
         self._give_back(key, dataset)
 
     def _give_back(self, key: tuple[str, int], dataset: DatasetReader) -> None:

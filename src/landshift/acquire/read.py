@@ -199,16 +199,17 @@ class _Reading:
         waiting = deque(tasks)
 
         def work() -> None:
-            while waiting:
-                try:
-                    task = waiting.popleft()
-                except IndexError:  # another thread took the last one
-                    return
-                try:
-                    task()
-                except BaseException:
-                    waiting.clear()
-                    raise
+            with self.reader.environment():
+                while True:
+                    try:
+                        task = waiting.popleft()
+                    except IndexError:  # nothing left
+                        return
+                    try:
+                        task()
+                    except BaseException:
+                        waiting.clear()
+                        raise
 
         helpers = self.reader.helpers(work, number=len(waiting) - 1)
         try:

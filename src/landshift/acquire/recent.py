@@ -67,6 +67,10 @@ class Recent(Generic[Key, Made]):
 
     def get(self, key: Key, make: Callable[[], Made]) -> Made:
         """The value of a key, made if need be."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
         kept, ours, theirs = self.claim([key])
         if kept:
             return kept[key]

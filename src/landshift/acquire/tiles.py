@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Self, TypeAlias
 
@@ -96,6 +97,10 @@ class TileReader:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown()
+
+    def environment(self) -> AbstractContextManager[object]:
+        """GDAL's settings of one thread; see :meth:`Datasets.environment`."""
+        return self._datasets.environment()
 
     def helpers(self, work: Callable[[], None], *, number: int) -> list[Future[None]]:
         """Let up to ``threads - 1`` helpers do the same as the calling thread.

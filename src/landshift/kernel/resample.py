@@ -60,6 +60,10 @@ class Warp:
     """Row and column of the first pixel inside its cell."""
     source: tuple[int, int]
     """Rows and columns of the source raster."""
+    finest: float
+    """Source pixels per target pixel, in the cell where it spans the fewest."""
+    coarsest: float
+    """Source pixels per target pixel, in the cell where it spans the most."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -73,7 +77,7 @@ class Warp:
 
     def window(self, method: Method) -> tuple[slice, slice] | None:
         """Rows and columns of the source that gathering needs; None where the target lies beside the source."""
-        step = float(self.steps.max())
+        step = self.coarsest
         border = {"nearest": 0, "bilinear": 0, "cubic": 1, "average": math.ceil(step / 2)}[method]
         if step > kernels.WIDE and method in {"bilinear", "cubic"}:
             border = math.ceil(step * (border + 1))
@@ -162,7 +166,17 @@ def locate(
         y, x = np.nonzero(exact)
         found = to_source(y.astype(np.float64) + (first[0] + 0.5), x.astype(np.float64) + (first[1] + 0.5))
         rows[exact], cols[exact] = kernels.place(found[0], origin[0]), kernels.place(found[1], origin[1])
-    return Warp(rows=rows, cols=cols, origin=origin, steps=steps, phase=phase, source=source)
+    larger = steps.max(axis=-1)
+    return Warp(
+        rows=rows,
+        cols=cols,
+        origin=origin,
+        steps=steps,
+        phase=phase,
+        source=source,
+        finest=float(larger.min()),
+        coarsest=float(larger.max()),
+    )
 
 
 def gather(
@@ -287,13 +301,12 @@ def _interpolate(
     data: NDArray[Any], warp: Warp, frame: NDArray[np.int64], code: Floats, out: NDArray[np.float32]
 ) -> None:
     """Bilinear or cubic, widened in the cells that need it."""
-    largest = warp.steps.max(axis=-1)
-    if largest.min() <= kernels.WIDE:
+    if warp.finest <= kernels.WIDE:
         left = np.empty((warp.shape[0], 2), np.int64)
         kernel = kernels.cubic if frame[-1] else kernels.bilinear
         for work in (kernel, kernels.mend):
             work(data, warp.rows, warp.cols, frame, code, left, out)
-    if largest.max() > kernels.WIDE:
+    if warp.coarsest > kernels.WIDE:
         kernels.wide(data, warp.rows, warp.cols, frame, code, warp.steps, out)
 
 
