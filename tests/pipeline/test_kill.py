@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,8 @@ import tomli_w
 
 from small_runs import contents, differing, town_recipe
 
-KILLS = 10
+STAGES = ("simulate", "simulate", "survey", "build", "build", "train", "train", "predict", "score", "publish")
+"""Where the ten kills fall."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Whole:
 
     recipe: Path
     out: Path
-    seconds: float
+    timings: dict[str, float]
 
 
 def recipe() -> dict[str, Any]:
@@ -59,29 +61,44 @@ def finish(recipe: Path, out: Path) -> str:
     return text
 
 
-def kill_after(recipe: Path, out: Path, seconds: float) -> bool:
-    """Kill a run after some seconds; False where it had ended by then."""
-    process = start(recipe, out)
+def kill_in(whole: Whole, out: Path, stage: str, share: float) -> None:
+    """Kill a run in a stage, ``share`` of its time after it began; the simulation counts its scenes instead."""
+    process = start(whole.recipe, out)
     try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        _wait(process, whole, out, stage, share)
+        time.sleep(0 if stage == "simulate" else share * whole.timings[stage])
+        assert process.poll() is None, "the run ended before it could be killed"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        return True
-    process.communicate()
-    assert process.returncode == 0
-    return False
+
+
+def _wait(process: subprocess.Popen[bytes], whole: Whole, out: Path, stage: str, share: float) -> None:
+    """Until the run says that the stage begins, or has written its share of the scenes."""
+    if stage == "simulate":
+        while len(_scenes(out)) < share * len(_scenes(whole.out)):
+            assert process.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.01)
+        return
+    assert process.stdout is not None
+    said = iter(process.stdout.readline, b"")
+    assert any(line.decode().startswith(stage) for line in said), f"the run never came to {stage}"
+
+
+def _scenes(out: Path) -> list[Path]:
+    return list((out / ".landshift" / "simulated").glob("*/*/*.json"))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    """An undisturbed run, and how long it takes when its code is warm."""
+    """An undisturbed run, and how long its stages take."""
     folder = tmp_path_factory.mktemp("whole")
     path = folder / "recipe.toml"
     path.write_text(tomli_w.dumps(recipe()))
-    begin = time.perf_counter()
     finish(path, folder / "out")
-    return Whole(recipe=path, out=folder / "out", seconds=time.perf_counter() - begin)
+    said = json.loads((folder / "out" / "run.json").read_text())
+    return Whole(recipe=path, out=folder / "out", timings=said["timings"])
 
 
 @pytest.mark.slow
@@ -91,29 +108,25 @@ def test_two_undisturbed_runs_have_the_same_bytes(whole: Whole, tmp_path: Path) 
 
 
 def test_a_run_killed_once_ends_with_the_same_bytes(whole: Whole, tmp_path: Path) -> None:
-    moment = np.random.default_rng(20).uniform(0.45, 0.85) * whole.seconds
-    kill_after(whole.recipe, tmp_path / "out", moment)
+    kill_in(whole, tmp_path / "out", "train", float(np.random.default_rng(20).uniform(0.2, 0.7)))
     finish(whole.recipe, tmp_path / "out")
     assert differing(contents(whole.out), contents(tmp_path / "out")) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(KILLS))
-def test_a_run_killed_at_a_random_moment_ends_with_the_same_bytes(
-    whole: Whole, tmp_path: Path, number: int
+@pytest.mark.parametrize(("number", "stage"), list(enumerate(STAGES)))
+def test_a_run_killed_in_any_stage_ends_with_the_same_bytes(
+    whole: Whole, tmp_path: Path, number: int, stage: str
 ) -> None:
-    """The moments are one in each tenth of the run: every stage is hit."""
-    share = (number + np.random.default_rng(number).random()) / KILLS
-    kill_after(whole.recipe, tmp_path / "out", share * whole.seconds)
+    kill_in(whole, tmp_path / "out", stage, float(np.random.default_rng(number).uniform(0.1, 0.7)))
     finish(whole.recipe, tmp_path / "out")
     assert differing(contents(whole.out), contents(tmp_path / "out")) == []
 
 
 @pytest.mark.slow
 def test_a_run_killed_ten_times_over_ends_with_the_same_bytes(whole: Whole, tmp_path: Path) -> None:
-    rng, kills = np.random.default_rng(5), 0
-    for _ in range(KILLS):
-        kills += kill_after(whole.recipe, tmp_path / "out", float(rng.uniform(0.1, 0.6)) * whole.seconds)
+    rng = np.random.default_rng(5)
+    for stage in STAGES:
+        kill_in(whole, tmp_path / "out", stage, float(rng.uniform(0.1, 0.6)))
     finish(whole.recipe, tmp_path / "out")
-    assert kills > 0
     assert differing(contents(whole.out), contents(tmp_path / "out")) == []
