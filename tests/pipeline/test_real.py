@@ -79,7 +79,9 @@ def test_rufiji_becomes_virtual_dates_and_yearly_geomedians(example: Example) ->
     assert rmse["interpolate"] < 0.06
     assert {file.stem for file in (result.out / "figures").glob("preview_*.png")} == {
         "preview_regular",
+        "preview_regular_ndvi",
         "preview_yearly",
+        "preview_yearly_ndvi",
     }
 
 
