@@ -108,8 +108,8 @@ def from_names(names: Sequence[str] | Mapping[str, int]) -> tuple[LandClass, ...
     Raises:
         ConfigError: Two classes share a number.
 
-    >>> [(c.value, c.name) for c in from_names(["water", "forest"])]
-    [(1, 'water'), (2, 'forest')]
+    >>> print(*(f"{one.value} {one.name}" for one in from_names(["water", "forest"])))
+    1 water 2 forest
     """
     numbered = (
         dict(names) if isinstance(names, Mapping) else {name: i for i, name in enumerate(names, start=1)}
