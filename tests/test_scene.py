@@ -84,14 +84,14 @@ def test_granules_of_one_overpass_are_one_date() -> None:
 
 def test_scl_and_qa_pixel_decode_as_specified() -> None:
     names = {code: name for name, code in sensor.QUALITY.items()}
-    scl = [names[int(code)] for code in sensor.decode_quality(np.arange(12, dtype=np.uint8), "scl")]
+    scl = [names[int(code)] for code in sensor.quality_table("scl")[:12]]
     assert scl == [
         *("nodata", "saturated", "clear", "shadow", "clear", "clear"),
         *("water", "clear", "cloud", "cloud", "thin_cloud", "snow"),
     ]
     # Codes of USGS LSDS-1619, table 6-3: fill, clear, water, cloud with dilation, cirrus, shadow, snow.
     codes = np.array([1, 21824, 21952, 22280, 54596, 23888, 30048], np.uint16)
-    decoded = [names[int(code)] for code in sensor.decode_quality(codes, "qa_pixel")]
+    decoded = [names[int(code)] for code in sensor.quality_table("qa_pixel")[codes]]
     assert decoded == ["nodata", "clear", "water", "cloud", "thin_cloud", "shadow", "snow"]
 
 

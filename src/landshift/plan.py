@@ -42,6 +42,7 @@ __all__ = [
     "ThreadExecutor",
     "cores",
     "plan_blocks",
+    "strips_of",
     "tiles_of",
     "write_atomic",
 ]
@@ -136,6 +137,20 @@ def tiles_of(block: Block, *, side: int) -> tuple[Block, ...]:
         )
         for y in range(block.y[0], block.y[1], side)
         for x in range(block.x[0], block.x[1], side)
+    )
+
+
+def strips_of(tile: Block, *, pixels: int) -> tuple[Block, ...]:
+    """Cut a tile into strips of whole rows with about so many pixels, one row at least.
+
+    >>> tile = Block(row=0, col=0, y=(0, 100), x=(0, 512))
+    >>> [strip.y for strip in strips_of(tile, pixels=20_000)]
+    [(0, 39), (39, 78), (78, 100)]
+    """
+    rows = max(1, pixels // tile.shape[1])
+    return tuple(
+        Block(row=tile.row, col=tile.col, y=(y, min(y + rows, tile.y[1])), x=tile.x)
+        for y in range(*tile.y, rows)
     )
 
 

@@ -51,7 +51,7 @@ class QualityFile:
     href: str
     """Path or address of the file."""
     rule: QualityRule
-    """See :func:`landshift.sensor.decode_quality`."""
+    """See :func:`landshift.sensor.quality_table`."""
     index: int = 1
     """Band of a raster, or time step of a NetCDF variable; counted from 1."""
     variable: str | None = None

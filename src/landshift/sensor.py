@@ -27,10 +27,10 @@ __all__ = [
     "Baseline",
     "QualityRule",
     "Sensor",
-    "decode_quality",
     "get",
     "guess",
     "names",
+    "quality_table",
 ]
 
 QualityRule = Literal["scl", "qa_pixel", "fmask", "mask", "valid"]
@@ -185,8 +185,9 @@ def guess(*, collection: str | None = None, platform: str | None = None) -> Sens
     return found[-1] if found else None
 
 
-def decode_quality(raw: NDArray[Any], rule: QualityRule) -> NDArray[np.uint8]:
-    """Decode a product's quality layer into our classes.
+@functools.cache
+def quality_table(rule: QualityRule) -> NDArray[np.uint8]:
+    """Our class of every possible 16-bit code of a product's quality layer.
 
     ``scl`` is Sentinel-2's scene classification (class 2, dark or topographic shadow, and 7, unclassified,
     count as clear), ``qa_pixel`` the bit field of Landsat Collection 2 (USGS LSDS-1619), ``fmask`` the codes
@@ -194,26 +195,14 @@ def decode_quality(raw: NDArray[Any], rule: QualityRule) -> NDArray[np.uint8]:
     whose non-zero pixels are clear.
 
     Args:
-        raw: Codes, any shape, integer.
-        rule: How they are to be read.
+        rule: How codes are to be read.
 
     Returns:
-        Codes of :data:`QUALITY`, same shape.
+        Codes of :data:`QUALITY`, uint8 (65536,), read-only.
 
-    >>> decode_quality(np.array([0, 4, 9]), "scl").tolist()
+    >>> quality_table("scl")[[0, 4, 9]].tolist()
     [0, 1, 6]
     """
-    table = _lookup(rule)
-    codes = (
-        raw if raw.dtype.kind == "u" and raw.dtype.itemsize <= 2 else np.clip(np.nan_to_num(raw), 0, 65535)
-    )
-    decoded: NDArray[np.uint8] = table[codes.astype(np.intp, copy=False)]
-    return decoded
-
-
-@functools.cache
-def _lookup(rule: QualityRule) -> NDArray[np.uint8]:
-    """Quality class of every possible 16-bit code."""
     codes = np.arange(65536, dtype=np.uint16)
     if rule == "qa_pixel":
         table = _qa_pixel(codes)

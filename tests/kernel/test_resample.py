@@ -230,12 +230,12 @@ def test_the_window_holds_all_that_gathering_needs(method: Method, step: float) 
     assert (rows.stop - rows.start) < 30 * step + 14
 
 
-def test_codes_are_taken_as_they_are_and_filled_outside() -> None:
+def test_codes_are_looked_up_and_outside_is_left_alone() -> None:
     codes = np.arange(12, dtype=np.uint8).reshape(3, 4)
     warp = locate(by(Affine.translation(-1, 1)), (3, 4), source=(3, 4))
-    found = gather_codes(Patch(pixels=codes, origin=(0, 0)), warp, fill=99)
-    assert found.dtype == np.uint8
-    assert found.tolist() == [[99, 4, 5, 6], [99, 8, 9, 10], [99, 99, 99, 99]]
+    found = np.full((3, 4), 99, np.uint8)
+    gather_codes(Patch(pixels=codes, origin=(0, 0)), warp, table=np.arange(20, 50, dtype=np.uint8), out=found)
+    assert found.tolist() == [[99, 24, 25, 26], [99, 28, 29, 30], [99, 99, 99, 99]]
 
 
 @pytest.mark.parametrize("method", ["bilinear", "cubic"])

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
+import xarray as xr
 from odc.geo.geobox import GeoBox
 from rasterio.transform import from_origin
 
+from landshift.acquire.memory import Recycler
 from landshift.acquire.read import read
 from landshift.acquire.tiles import TileReader
 from landshift.ard.mask import Mask
 from landshift.ard.observed import Observed
 from landshift.config import Recipe
-from landshift.pipeline.block import Job, _merge, masked
+from landshift.pipeline.block import Job, Whole, _merge, masked
 from landshift.pipeline.build import Build
+from landshift.plan import Block, strips_of
 from landshift.scene import BandFile, QualityFile, Scene, passes
 from landshift.sensor import QUALITY
 from tiny_rasters import write
@@ -68,6 +71,7 @@ def test_dates_of_one_moment_lie_in_the_order_of_their_scenes_and_lose_no_error(
         bands=("red",),
         variable="reflectance",
         indices=(),
+        layers=2,
         store=tmp_path,
     )
     cubes = [read(group, GRID, bands=["red"]) for group in (second, first)]
@@ -77,6 +81,21 @@ def test_dates_of_one_moment_lie_in_the_order_of_their_scenes_and_lose_no_error(
     assert len(merged.attrs["read_errors"]) == 2
     assert merged["item_ids"].values.tolist() == ["a", "b"]
     assert merged["reflectance"].values[:, 0, 0, 0] == pytest.approx([0.1, 0.2])
+
+
+def test_strips_in_any_order_make_the_block_and_leave_coordinates_of_pixels_out() -> None:
+    block = Block(row=0, col=1, y=(512, 530), x=(1024, 1030))
+    truth = np.arange(2 * 18 * 6, dtype=np.int16).reshape(2, 1, 18, 6)
+    whole = Whole(block, Recycler(idle_bytes=0))
+    for strip in reversed(strips_of(block, pixels=7 * 6)):
+        rows = slice(strip.y[0] - 512, strip.y[1] - 512)
+        part = xr.Dataset(
+            {"reflectance": (("time", "band", "y", "x"), truth[:, :, rows])},
+            coords={"band": ["red"], "y": np.arange(*strip.y)},
+        )
+        whole.put(strip, part)
+    assert np.array_equal(whole.cube["reflectance"].values, truth)
+    assert list(whole.cube.coords) == ["band"]
 
 
 @pytest.mark.parametrize(

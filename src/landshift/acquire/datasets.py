@@ -160,6 +160,7 @@ class Datasets:
     def __init__(self, *, max_open: int, notes: Notes | None = None) -> None:
         self.max_open, self.notes = max_open, notes
         self._idle: OrderedDict[tuple[str, int], list[DatasetReader]] = OrderedDict()
+        self._number = 0
         self._lock = threading.Lock()
         self._headers: Recent[tuple[Raster, int], Header] = Recent(weight=lambda _: 1, bound=1_000_000)
 
@@ -168,6 +169,7 @@ class Datasets:
         with self._lock:
             idle = [dataset for datasets in self._idle.values() for dataset in datasets]
             self._idle.clear()
+            self._number = 0
         for dataset in idle:
             dataset.close()
 
@@ -215,6 +217,7 @@ class Datasets:
         with self._lock:
             waiting = self._idle.get(key)
             dataset = waiting.pop() if waiting else None
+            self._number -= dataset is not None
         options = gdal_options(raster.href) | (REMOTE_OPTIONS if raster.remote else {})
         with rasterio.Env(**options) if options else nullcontext():
             try:
@@ -234,9 +237,11 @@ class Datasets:
         with self._lock:
             self._idle.setdefault(key, []).append(dataset)
             self._idle.move_to_end(key)
-            while sum(map(len, self._idle.values())) > self.max_open:
-                oldest = next(iter(self._idle))
-                surplus += self._idle.pop(oldest)
+            self._number += 1
+            while self._number > self.max_open:
+                _, oldest = self._idle.popitem(last=False)
+                surplus += oldest
+                self._number -= len(oldest)
         for old in surplus:
             old.close()
 

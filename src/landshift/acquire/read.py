@@ -26,9 +26,9 @@ from landshift.acquire.fuse import merge, settle
 from landshift.acquire.place import Placement, outline, place, surroundings, touches
 from landshift.acquire.tiles import TileReader
 from landshift.errors import ConfigError, NetworkError, SceneError, did_you_mean
-from landshift.kernel.resample import Method, Patch, Stored, copy, gather, gather_codes
+from landshift.kernel.resample import Method, Patch, Stored, copy, copy_codes, gather, gather_codes
 from landshift.scene import BandFile, Pass, QualityFile, Scene
-from landshift.sensor import QUALITY, decode_quality
+from landshift.sensor import QUALITY, quality_table
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -110,10 +110,9 @@ def read(
         skip=on_error == "skip",
         reader=reader or TileReader(held_bytes=0),
     )
-    values = np.empty(
-        (len(passes), len(bands), *outer.shape), np.float32
-    )  # each look is filled in its thread
-    codes = np.empty((len(passes), *outer.shape), np.uint8)
+    memory = job.reader.memory  # not cleared here: each look is filled by the thread that reads it
+    values = memory.empty((len(passes), len(bands), *outer.shape), np.float32)
+    codes = memory.empty((len(passes), *outer.shape), np.uint8)
     job.run(passes, values, codes)
     if reader is None:
         job.reader.close()
@@ -293,17 +292,16 @@ class _Reading:
         raster = Raster(href=layer.href, variable=layer.variable)
         look.agree(self.reader.header(raster), raster)
         found = place(self.reader, raster, self.outer, "nearest")
-        if found is None or found.warp is None:
-            look.codes[...] = QUALITY["nodata"]
+        look.codes[...] = QUALITY["nodata"]
         if found is None:
             return
-        pixels = self.reader.read(raster, [layer.index], found.rows, found.cols)[0]
-        decoded = decode_quality(pixels, layer.rule)
+        codes = _codes(self.reader.read(raster, [layer.index], found.rows, found.cols)[0])
+        table = quality_table(layer.rule)
         if found.warp is None:
-            look.codes[found.at] = decoded
+            copy_codes(codes, table=table, out=look.codes[found.at])
         else:
-            patch = Patch(pixels=decoded, origin=(found.rows.start, found.cols.start))
-            look.codes[...] = gather_codes(patch, found.warp, fill=QUALITY["nodata"])
+            patch = Patch(pixels=codes, origin=(found.rows.start, found.cols.start))
+            gather_codes(patch, found.warp, table=table, out=look.codes)
 
     def finish(self, look: _Look) -> None:
         """Make bands and quality of a scene agree; a scene that failed is gone."""
@@ -340,6 +338,14 @@ class _Look:
                 got=f"{_short(header)} here, {_short(first)} in {other.shown}",
                 hint="one of them is mislabelled or of another scene: warp it to the others' system, or leave it out",
             )
+
+
+def _codes(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Codes as unsigned numbers of at most 16 bits; what a file holds beyond them is clipped, NaN is 0."""
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2:
+        return pixels
+    codes: NDArray[np.uint16] = np.clip(np.nan_to_num(pixels), 0, 65535).astype(np.uint16)
+    return codes
 
 
 def _short(header: Header) -> str:

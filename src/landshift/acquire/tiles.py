@@ -7,6 +7,7 @@ moment decode it once. Reading single windows without neighbours needs none of t
 
 from __future__ import annotations
 
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landshift.acquire.datasets import Datasets, Header, Raster
+from landshift.acquire.memory import Recycler
 from landshift.acquire.recent import Recent
 from landshift.errors import SceneError
 from landshift.kernel.resample import Warp
@@ -56,8 +58,9 @@ class TileReader:
 
     Args:
         threads: Threads that read bands and dates of one block side by side.
-        held_bytes: Bound of decoded tiles kept for neighbouring blocks; 0 keeps none.
-        max_open: Bound of idle open datasets.
+        held_bytes: Bound of decoded tiles kept for neighbouring blocks; 0 keeps none. Half as much again is kept of
+            cubes' memory, for the next block.
+        max_open: Bound of idle open datasets; by default half of the files that the process may open.
         cache: A cache of decoded tiles on disk.
     """
 
@@ -66,15 +69,18 @@ class TileReader:
         *,
         threads: int = 1,
         held_bytes: int = 256 * 2**20,
-        max_open: int = 256,
+        max_open: int | None = None,
         cache: TileCache | None = None,
     ) -> None:
-        self.threads, self.held_bytes, self.max_open, self.cache = threads, held_bytes, max_open, cache
+        self.threads, self.held_bytes, self.cache = threads, held_bytes, cache
+        self.max_open = _may_open() if max_open is None else max_open
         self._name = uuid.uuid4().hex
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
-        self._datasets = Datasets(max_open=max_open, notes=cache)
+        self._datasets = Datasets(max_open=self.max_open, notes=cache)
         self._tiles: Recent[_Key, NDArray[Any]] = Recent(weight=lambda tile: tile.nbytes, bound=held_bytes)
+        self.memory = Recycler(idle_bytes=held_bytes // 2)
+        """Memory of cubes that nobody holds any more."""
         self.warps: Recent[object, Warp] = Recent(weight=lambda warp: warp.rows.nbytes * 2, bound=WARP_BYTES)
         """Coordinates of blocks on source grids; see :mod:`landshift.acquire.place`."""
         self.placements: Recent[object, Any] = Recent(weight=lambda _: 1, bound=64)
@@ -93,6 +99,7 @@ class TileReader:
     def close(self) -> None:
         """Close idle files and threads; the reader stays usable."""
         self._datasets.close()
+        self.memory.clear()
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -168,7 +175,8 @@ class TileReader:
                 patch = self._decode(job, *extent)
                 whole = len(run) == len(tiles)
                 every = not whole or (self.cache is not None and job.raster.remote)
-                keep = [tile for tile in run if every or _outer(tile, run)]
+                used_up = extent == (rows, cols)  # as where blocks and tiles coincide
+                keep = [tile for tile in run if every or (_outer(tile, run) and not used_up)]
                 for tile in keep:  # a view keeps the whole patch alive: only where all of it is kept
                     part = _cut(patch, extent, _extent(tile, tile, header))
                     found[tile] = part if len(keep) == len(run) <= VIEWED else part.copy()
@@ -230,6 +238,15 @@ _Extent: TypeAlias = tuple[slice, slice]
 
 _COPIES: Final[Recent[str, TileReader]] = Recent(weight=lambda _: 1, bound=1)
 """The latest reader that came from another process: every block brings it along anew."""
+
+
+def _may_open() -> int:
+    """A block needs every file of a place, and opening one is dear: as many as are wise, 2048 at most."""
+    if sys.platform == "win32":
+        return 256
+    import resource
+
+    return max(32, min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) // 2)
 
 
 def _rebuild(name: str, threads: int, held_bytes: int, max_open: int, cache: TileCache | None) -> TileReader:

@@ -19,7 +19,7 @@ from numba import njit
 from numcodecs import blosc
 from numpy.typing import NDArray
 
-from landshift.cube.layout import Array
+from landshift.cube.layout import MISSING, Array
 from landshift.errors import StoreError
 
 __all__ = [
@@ -39,7 +39,6 @@ LEVEL: Final = 3
 """Zstandard level: 5 takes twice the time for 5 % less."""
 LOW: Final = -32767
 HIGH: Final = 32767
-_FILL: Final = -32768
 _ABSENT: Final = 2**64 - 1
 
 
@@ -68,12 +67,12 @@ def _round_chunk(
     clipped, present = 0, 0
     for t in range(out.shape[0]):
         if t + start[0] >= times:
-            out[t] = _FILL
+            out[t] = MISSING
             continue
         plane = values[t + start[0], name]
         for r in range(out.shape[1]):
             if r >= rows:
-                out[t, r] = _FILL
+                out[t, r] = MISSING
                 continue
             line = plane[r + start[1], start[2] : start[2] + cols]
             target = out[t, r]
@@ -85,8 +84,8 @@ def _round_chunk(
                 kept = min(max(step, np.float64(LOW)), np.float64(HIGH))
                 gone = step != step  # noqa: PLR0124 - NaN, in a form that vectorises
                 missing += gone
-                target[c] = np.int16(np.float64(_FILL) if gone else kept)
-            target[cols:] = _FILL
+                target[c] = np.int16(np.float64(MISSING) if gone else kept)
+            target[cols:] = MISSING
             clipped += high + low
             present += cols - missing
     return clipped, present
@@ -128,7 +127,7 @@ def restore(stored: NDArray[np.int16], scale: float) -> NDArray[np.float32]:
 def _restore(stored: NDArray[np.int16], scale: float, out: NDArray[np.float32]) -> None:
     """Multiply in double precision, so that a value is the float32 nearest to number x scale."""
     for i in range(stored.size):
-        out[i] = np.float32(np.nan) if stored[i] == _FILL else np.float32(stored[i] * scale)
+        out[i] = np.float32(np.nan) if stored[i] == MISSING else np.float32(stored[i] * scale)
 
 
 def take_chunk(

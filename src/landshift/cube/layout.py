@@ -22,11 +22,13 @@ from landshift.sensor import BAND_DIM, QUALITY
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
-__all__ = ["KINDS", "Array", "Kind", "Layout", "Shard", "block_rows", "rows_blocks"]
+__all__ = ["KINDS", "MISSING", "Array", "Kind", "Layout", "Shard", "block_rows", "rows_blocks"]
 
 CHUNK_TIME: Final = 8
 SHARD_TIME: Final = 64
 CHUNK_PX: Final = 128
+MISSING: Final = -32768
+"""Stored number of a pixel that has no value."""
 FORMAT: Final = 1
 """Version of the layout; a store says which it has."""
 
@@ -63,19 +65,19 @@ def _flags() -> dict[str, Any]:
 KINDS: Final[Mapping[str, Kind]] = {
     "reflectance": Kind(
         dtype="int16",
-        fill=-32768,
+        fill=MISSING,
         scale=1e-4,
         attrs={"long_name": "surface reflectance", "units": "1"},
     ),
     "backscatter": Kind(
         dtype="int16",
-        fill=-32768,
+        fill=MISSING,
         scale=0.01,
         attrs={"long_name": "radar backscatter", "units": "dB"},
     ),
     "index": Kind(
         dtype="int16",
-        fill=-32768,
+        fill=MISSING,
         scale=1e-4,
         attrs={"long_name": "spectral index", "units": "1"},
     ),
@@ -86,7 +88,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         dtype="uint16", fill=0, masked=False, attrs={"long_name": "number of clear looks", "units": "1"}
     ),
     "age": Kind(
-        dtype="int16", fill=-32768, attrs={"long_name": "distance to the nearest clear look", "units": "days"}
+        dtype="int16",
+        fill=MISSING,
+        attrs={"long_name": "distance to the nearest clear look", "units": "days"},
     ),
 }
 """Every variable a store may hold."""

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["clean_partials", "create", "encode", "geobox_of", "layout_of", "open_cube", "write_block"]
 
+_Encoded: TypeAlias = tuple[list[bytes | None], int]
 _ENCODING = frozenset({"scale_factor", "_FillValue", "coordinates"})
 _ROOM = "free some space or choose another output folder; a second run goes on where this one stopped"
 
@@ -131,7 +132,7 @@ def write_block(path: Path, block: Block, cube: xr.Dataset, *, threads: int | No
     clipped = 0
     workers = threads or cores()
     with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:
-        flying: deque[tuple[Path, list[Future[tuple[bytes | None, int]]]]] = deque()
+        flying: deque[tuple[Path, list[Future[_Encoded]]]] = deque()
         try:
             for array, planes in jobs:
                 for shard in array.shards(block.row, block.col):
@@ -261,29 +262,31 @@ def _planes(array: Array, layout: Layout, block: Block, cube: xr.Dataset) -> NDA
 
 def _encode_shard(
     pool: ThreadPoolExecutor, array: Array, shard: Shard, planes: NDArray[Any]
-) -> list[Future[tuple[bytes | None, int]]]:
-    """Start encoding all chunks of a shard, in C order."""
+) -> list[Future[_Encoded]]:
+    """Start encoding all chunks of a shard, those of the same dates together, in C order."""
     chunk, whole = (dict(zip(array.dims, shape, strict=True)) for shape in (array.chunk, array.shard))
     dates = range(shard.start, shard.start + whole.get("time", 1), chunk.get("time", 1))
+    corners = [(y, x) for y in range(0, whole["y"], chunk["y"]) for x in range(0, whole["x"], chunk["x"])]
     return [
-        pool.submit(_encode, array, planes, shard.name, (date, row, col))
-        for date in dates
-        for row in range(0, whole["y"], chunk["y"])
-        for col in range(0, whole["x"], chunk["x"])
+        pool.submit(_encode, array, planes, shard.name, [(date, *at) for at in corners]) for date in dates
     ]
 
 
 def _encode(
-    array: Array, planes: NDArray[Any], name: int, start: tuple[int, int, int]
-) -> tuple[bytes | None, int]:
+    array: Array, planes: NDArray[Any], name: int, starts: Sequence[tuple[int, int, int]]
+) -> _Encoded:
+    """Chunks of a shard, None for those beyond the data or all missing, and how many values were clipped."""
     times, _, height, width = planes.shape
-    if start[0] >= times or start[1] >= height or start[2] >= width:
-        return None, 0
-    chunk, clipped = take_chunk(array, planes, name, start)
-    return (None if chunk is None else encode_chunk(chunk)), clipped
+    chunks, clipped = [], 0
+    for start in starts:
+        inside = start[0] < times and start[1] < height and start[2] < width
+        chunk, count = take_chunk(array, planes, name, start) if inside else (None, 0)
+        chunks.append(None if chunk is None else encode_chunk(chunk))
+        clipped += count
+    return chunks, clipped
 
 
-def _finish_shard(store: Path, file: Path, futures: list[Future[tuple[bytes | None, int]]]) -> int:
+def _finish_shard(store: Path, file: Path, futures: list[Future[_Encoded]]) -> int:
     """Write a shard whole or not at all; give back how many of its values were clipped."""
     done = [future.result() for future in futures]
     partial = file.with_name(f"{file.name}.partial")
@@ -291,7 +294,7 @@ def _finish_shard(store: Path, file: Path, futures: list[Future[tuple[bytes | No
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as target:
-                target.writelines(join_shard([chunk for chunk, _ in done]))
+                target.writelines(join_shard([chunk for chunks, _ in done for chunk in chunks]))
             partial.replace(file)
         except OSError:
             partial.unlink(missing_ok=True)

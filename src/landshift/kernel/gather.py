@@ -110,13 +110,22 @@ def scaled(source: Array, code: Array, out: Array) -> None:
 
 
 @njit(cache=True, nogil=True)
-def pick(source: Array, rows: Array, cols: Array, frame: Array, out: Array) -> None:
-    """Copy the nearest pixel's stored number; pixels outside the source keep what ``out`` holds."""
+def pick(source: Array, rows: Array, cols: Array, frame: Array, table: Array, out: Array) -> None:
+    """Look up the nearest pixel's code; pixels outside the source keep what ``out`` holds."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             rv, cv = rows[i, j], cols[i, j]
             if frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]:
-                out[i, j] = source[((rv + HALF) >> BITS) - frame[0], ((cv + HALF) >> BITS) - frame[1]]
+                code = source[((rv + HALF) >> BITS) - frame[0], ((cv + HALF) >> BITS) - frame[1]]
+                out[i, j] = table[code]
+
+
+@njit(cache=True, nogil=True)
+def look_up(source: Array, table: Array, out: Array) -> None:
+    """Look up the code of every pixel."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = table[source[i, j]]
 
 
 @njit(cache=True, nogil=True)

@@ -25,7 +25,18 @@ from numpy.typing import NDArray
 
 from landshift.kernel import gather as kernels
 
-__all__ = ["TOLERANCE", "Method", "Patch", "Stored", "Warp", "copy", "gather", "gather_codes", "locate"]
+__all__ = [
+    "TOLERANCE",
+    "Method",
+    "Patch",
+    "Stored",
+    "Warp",
+    "copy",
+    "copy_codes",
+    "gather",
+    "gather_codes",
+    "locate",
+]
 
 Method = Literal["nearest", "bilinear", "cubic", "average"]
 """How pixels are gathered."""
@@ -220,20 +231,27 @@ def gather(
     return target
 
 
-def gather_codes(patch: Patch, warp: Warp, *, fill: int = 0) -> NDArray[Any]:
-    """Take the nearest pixel's stored number as it is, for classes and flags.
+def gather_codes(patch: Patch, warp: Warp, *, table: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Look up the code of the nearest pixel, for classes and flags.
 
     Args:
-        patch: The window.
+        patch: The window, unsigned codes.
         warp: Where the target's pixels lie.
-        fill: Number for pixels outside the source.
-
-    Returns:
-        (y, x) in the type of the patch.
+        table: What every code means.
+        out: (y, x), written where the source has a pixel.
     """
-    out = np.full(warp.shape, fill, patch.pixels.dtype)
-    kernels.pick(patch.pixels, warp.rows, warp.cols, _frame(patch, warp), out)
-    return out
+    kernels.pick(patch.pixels, warp.rows, warp.cols, _frame(patch, warp), table, out)
+
+
+def copy_codes(pixels: NDArray[Any], *, table: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Look up the codes of a grid that coincides with the target.
+
+    >>> seen = np.zeros((1, 2), np.uint8)
+    >>> copy_codes(np.array([[3, 0]], np.uint8), table=np.array([9, 8, 7, 6], np.uint8), out=seen)
+    >>> seen
+    array([[6, 9]], dtype=uint8)
+    """
+    kernels.look_up(pixels, table, out)
 
 
 def copy(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from landshift.pipeline.holdout import Holdout
-from landshift.plan import Block, Journal, tiles_of
+from landshift.plan import Block, Journal, strips_of, tiles_of
 from landshift.scene import Pass
 from landshift.sensor import BAND_DIM, QUALITY
 
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
+    from landshift.acquire.memory import Recycler
     from landshift.acquire.tiles import TileReader
 
-__all__ = ["BlockWork", "Job", "masked"]
+__all__ = ["BlockWork", "Job", "Whole", "masked"]
 
+STRIP_BYTES: Final = 12 * 2**20
+"""A product is made in strips whose pixels stay in the processor's cache, and in memory that is used again."""
 _GROUND: Final = (QUALITY["clear"], QUALITY["water"])
 
 
@@ -46,6 +50,8 @@ class Job:
     """``reflectance``, ``backscatter`` or ``index``."""
     indices: tuple[str, ...]
     """Indices computed from the finished bands."""
+    layers: int
+    """Planes of its main variable: dates times bands."""
     store: Path
     """Where it is written."""
 
@@ -87,25 +93,28 @@ class BlockWork:
 
         jobs = self.todo(block)
         tiles = tiles_of(block, side=self.tile_px)
+        wholes = {job.name: Whole(block, self.reader.memory) for job in jobs}
         with ThreadPoolExecutor(self.threads, thread_name_prefix="tile") as pool:
-            parts = list(pool.map(partial(self._tile, jobs=jobs), tiles))
+            parts = list(pool.map(partial(self._tile, jobs=jobs, wholes=wholes), tiles))
         for job in jobs:
-            mine = [made.pop(job.name) for made in parts]
-            whole = _gather(block, [(tile, product) for tile, (product, _) in zip(tiles, mine, strict=True)])
-            record = Record.total([counted for _, counted in mine])
-            record.clipped += write_block(job.store, block, whole)
+            record = Record.total([counted[job.name] for counted in parts])
+            record.clipped += write_block(job.store, block, wholes.pop(job.name).cube)
             self._journal(job).finish(block.name, record.as_dict())
         return block.shape[0] * block.shape[1]
 
-    def _tile(self, tile: Block, *, jobs: tuple[Job, ...]) -> dict[str, tuple[xr.Dataset, Record]]:
-        """All products of a tile, in stored numbers, with what was counted."""
+    def _tile(self, tile: Block, *, jobs: tuple[Job, ...], wholes: Mapping[str, Whole]) -> dict[str, Record]:
+        """Read a tile once and add all products of it to the block; what was counted, by product."""
         cubes = {name: self._source(name, tile, jobs) for name in self.passes if _wanted(name, jobs)}
-        made = {}
+        counted = {}
         for job in jobs:
-            record = Record()
             merged = _merge([cubes[name] for name in job.sources if name in cubes], job)
-            made[job.name] = (self._product(job, merged, tile, record), record)
-        return made
+            records = []
+            for strip in strips_of(tile, pixels=STRIP_BYTES // (4 * job.layers)):
+                records.append(Record())
+                rows = slice(strip.y[0] - tile.y[0], strip.y[1] - tile.y[0])
+                wholes[job.name].put(strip, self._product(job, merged.isel(y=rows), strip, records[-1]))
+            counted[job.name] = Record.total(records)
+        return counted
 
     def _journal(self, job: Job) -> Journal:
         return Journal(folder=self.journal, key=job.key)
@@ -133,10 +142,47 @@ class BlockWork:
         product = job.step(cube)
         if job.indices:
             product = index(product, job.indices)
-        record.look_back(product[job.variable].values)
         encoded, clipped = encode(product)
+        record.look_back(encoded[job.variable].values)
         record.clipped += clipped
         return encoded
+
+
+class Whole:
+    """A product of a whole block in stored numbers, put together from strips in any order by any thread.
+
+    Args:
+        block: The block.
+        memory: Where its arrays come from.
+    """
+
+    def __init__(self, block: Block, memory: Recycler) -> None:
+        self._block, self._memory = block, memory
+        self._arrays: dict[str, tuple[tuple[Hashable, ...], NDArray[Any]]] = {}
+        self._coords: dict[Hashable, Any] = {}
+        self._lock = threading.Lock()
+
+    def put(self, strip: Block, product: xr.Dataset) -> None:
+        """Add the product of a part of the block."""
+        with self._lock:
+            if not self._arrays:
+                for name, array in product.data_vars.items():
+                    shape = (*array.shape[:-2], *self._block.shape)
+                    self._arrays[str(name)] = (array.dims, self._memory.empty(shape, array.dtype))
+                self._coords = {
+                    name: coord for name, coord in product.coords.items() if not {"y", "x"} & set(coord.dims)
+                }
+        rows = slice(strip.y[0] - self._block.y[0], strip.y[1] - self._block.y[0])
+        cols = slice(strip.x[0] - self._block.x[0], strip.x[1] - self._block.x[0])
+        for name, (_, whole) in self._arrays.items():
+            whole[..., rows, cols] = product[name].values
+
+    @property
+    def cube(self) -> xr.Dataset:
+        """The block, once every strip of it is there."""
+        import xarray as xr
+
+        return xr.Dataset(self._arrays, coords=self._coords)
 
 
 class Record:
@@ -161,9 +207,11 @@ class Record:
         self.pixels += int(quality[0].size)
         self.unread |= {one["item"]: one["error"] for one in cube.attrs.get("read_errors", ())}
 
-    def look_back(self, values: NDArray[np.float32]) -> None:
+    def look_back(self, stored: NDArray[np.int16]) -> None:
         """Count pixels of every finished date that hold a value, and pixels that never do."""
-        holds = np.isfinite(values).any(axis=1)
+        from landshift.cube.layout import MISSING
+
+        holds = (stored != MISSING).any(axis=1)
         self.filled = _plus(self.filled, holds.sum(axis=(1, 2)).tolist())
         self.empty_px += int((~holds.any(axis=0)).sum())
 
@@ -251,25 +299,6 @@ def _merge(cubes: list[xr.Dataset], job: Job) -> xr.Dataset:
     joined.attrs["read_errors"] = [error for cube in cut for error in cube.attrs.get("read_errors", ())]
     order = np.lexsort((joined["item_ids"].values.astype(str), joined["time"].values))
     return joined.isel(time=order)  # as the dates of the store
-
-
-def _gather(block: Block, parts: list[tuple[Block, xr.Dataset]]) -> xr.Dataset:
-    """The tiles of a block as one dataset of stored numbers."""
-    import xarray as xr
-
-    if len(parts) == 1:
-        return parts[0][1]
-    first = parts[0][1]
-    found = {}
-    for name, array in first.data_vars.items():
-        whole = np.empty((*array.shape[:-2], *block.shape), array.dtype)
-        for tile, data in parts:
-            rows = slice(tile.y[0] - block.y[0], tile.y[1] - block.y[0])
-            cols = slice(tile.x[0] - block.x[0], tile.x[1] - block.x[0])
-            whole[..., rows, cols] = data[name].values
-        found[str(name)] = (array.dims, whole)
-    plain = {str(name): coord for name, coord in first.coords.items() if not {"y", "x"} & set(coord.dims)}
-    return xr.Dataset(found, coords=plain)
 
 
 def _plus(old: list[int], new: list[int]) -> list[int]:

@@ -137,20 +137,23 @@ class Build:
             raise ConfigError(f"product {product.name} has no scenes", hint="look with `landshift search`")
         step = self.timed(product)
         observed = np.array([_stamp(group) for group in groups], "datetime64[ns]")
+        times = np.asarray(step.times(observed))
+        bands = _shared_bands([context.survey.bands[name] for name in names], product.name)
         job = Job(
             name=product.name,
             key=key,
             step=step,
             sources=names,
-            bands=_shared_bands([context.survey.bands[name] for name in names], product.name),
+            bands=bands,
             variable=_variable(groups),
             indices=tuple(name.lower() for name in product.indices),
+            layers=times.size * len(bands),
             store=store,
         )
         create(
             store,
             geobox=plan.geobox,
-            times=np.asarray(step.times(observed)),
+            times=times,
             variable=job.variable,
             names=job.bands,
             product=product.name,

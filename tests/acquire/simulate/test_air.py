@@ -14,7 +14,7 @@ from landshift.acquire.simulate.air import Air, air_of
 from landshift.acquire.simulate.masks import CLOUD, SHADOW, THIN, product_mask, true_mask
 from landshift.acquire.simulate.passes import Overpass, Sky, overpasses
 from landshift.acquire.simulate.sun import Geometry
-from landshift.sensor import QUALITY, decode_quality
+from landshift.sensor import QUALITY, quality_table
 
 
 def seen(cover: float = 0.4, cirrus: float = 0.0, sensor: str = "sentinel-2-l2a") -> Overpass:
@@ -85,7 +85,7 @@ def test_mistakes_happen_as_often_as_stated(
     codes = product_mask(
         Simulate(), seen(sensor=sensor), air_with(side, **air), flat(ground, side), valid, (0.0, 0.0, 20.0)
     )
-    said = decode_quality(codes, rule)  # type: ignore[arg-type]  # one of the two rules
+    said = quality_table(rule)[codes]
     wrong = (said != QUALITY[right]).mean()
     assert wrong == pytest.approx(facts.mistakes()[mistake], rel=0.3, abs=0.01)
     none = product_mask(
@@ -96,7 +96,7 @@ def test_mistakes_happen_as_often_as_stated(
         valid,
         (0.0, 0.0, 20.0),
     )
-    assert (decode_quality(none, rule) == QUALITY[right]).all()  # type: ignore[arg-type]  # as above
+    assert (quality_table(rule)[none] == QUALITY[right]).all()
 
 
 def test_the_true_mask_ranks_cloud_over_shadow_over_water() -> None:

@@ -1,0 +1,48 @@
+"""Memory that is used again must never be shared."""
+
+from __future__ import annotations
+
+import gc
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from landshift.acquire.memory import Recycler
+
+SHAPE = (600, 700)
+
+
+def test_arrays_that_live_never_share_memory() -> None:
+    memory = Recycler(idle_bytes=2**26)
+    held = [memory.empty(SHAPE, np.float32)[5:] for _ in range(5)]
+    for number, part in enumerate(held):
+        part[:] = number
+    assert [float(part.min()) for part in held] == [0, 1, 2, 3, 4]
+    assert [float(part.max()) for part in held] == [0, 1, 2, 3, 4]
+
+
+def test_idle_memory_is_bounded() -> None:
+    memory = Recycler(idle_bytes=4_000_000)
+    held = [memory.empty(SHAPE, np.float32) for _ in range(5)]
+    held.clear()
+    gc.collect()
+    assert sum(piece.nbytes for piece in memory._idle) <= 4_000_000
+    memory.clear()
+    assert memory._idle == []
+
+
+def test_small_arrays_and_no_bound_go_to_the_allocator() -> None:
+    assert Recycler(idle_bytes=2**26).empty((3, 0), np.uint8).shape == (3, 0)
+    assert Recycler(idle_bytes=0).empty(SHAPE, np.uint8).base is None
+
+
+def test_threads_get_memory_of_their_own() -> None:
+    memory = Recycler(idle_bytes=2**26)
+
+    def work(number: int) -> bool:
+        array = memory.empty(SHAPE, np.int32)
+        array[:] = number
+        return bool((array == number).all())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(200)))
