@@ -52,6 +52,45 @@ def test_described_bands_need_no_names_and_may_be_chosen(tmp_path: Path) -> None
     assert chosen.bands["red"].index == 2
 
 
+def test_described_bands_are_taken_by_name_and_not_by_their_order(tmp_path: Path) -> None:
+    write(tmp_path / "a_20200301.tif", Tiff(bands=2, names=["B08", "B04"]))
+    scene = scene_from_item(adopt(Folder(path=str(tmp_path), bands=("red", "nir")))[0], source="f")
+    assert {name: file.index for name, file in scene.bands.items()} == {"nir": 1, "red": 2}
+    assert scene.quantity == "reflectance"
+
+
+def test_a_file_with_some_of_the_bands_gives_those_by_name(tmp_path: Path) -> None:
+    write(tmp_path / "a_20200301.tif", Tiff(bands=2, names=["nir", "red"]))
+    asked = Folder(path=str(tmp_path), bands=("red", "nir", "swir16"))
+    scene = scene_from_item(adopt(asked)[0], source="f")
+    assert {name: file.index for name, file in scene.bands.items()} == {"nir": 1, "red": 2}
+
+
+@pytest.mark.parametrize(
+    ("described", "asked"),
+    [(["red", "green"], ("red", "nir")), (["B04", "B03"], ("red", "nir")), (["green"], ("red",))],
+)
+def test_descriptions_that_contradict_what_is_asked_are_refused(
+    tmp_path: Path, described: list[str], asked: tuple[str, ...]
+) -> None:
+    write(tmp_path / "a_20200301.tif", Tiff(bands=len(described), names=described))
+    with pytest.raises(SceneError, match="described as others") as caught:
+        adopt(Folder(path=str(tmp_path), bands=asked))
+    assert (caught.value.got, caught.value.allowed) == (list(asked), described)
+
+
+def test_a_file_name_that_its_description_contradicts_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a_20200301_B04.tif", Tiff(names=["B08"]))
+    with pytest.raises(SceneError, match="described as others"):
+        adopt(tmp_path)
+
+
+def test_descriptions_that_name_no_band_leave_the_order_of_the_file(tmp_path: Path) -> None:
+    write(tmp_path / "a_20200301.tif", Tiff(bands=2, names=["at 665 nm", "at 842 nm"]))
+    scene = scene_from_item(adopt(Folder(path=str(tmp_path), bands=("red", "nir")))[0], source="f")
+    assert {name: file.index for name, file in scene.bands.items()} == {"red": 1, "nir": 2}
+
+
 def test_numbered_descriptions_are_none(tmp_path: Path) -> None:
     write(tmp_path / "a_20200301.tif", Tiff(bands=2, names=["Band 1", "Band 2"]))
     assert list(scene_from_item(adopt(tmp_path)[0], source="f").bands) == ["band1", "band2"]
@@ -112,13 +151,13 @@ def test_floats_are_values_already_whatever_the_sensor_says(tmp_path: Path) -> N
     assert scene.bands["red"].scale == 1.0
 
 
-def cube(path: Path, *, band: bool = False) -> Path:
+def cube(path: Path, *, band: bool = False, names: tuple[str, str] = ("B04", "B08")) -> Path:
     times = np.array(["2020-01-01T10:00", "2020-01-01T10:05", "2020-02-01T10:00"], "datetime64[ns]")
     x, y = 500_005.0 + 10 * np.arange(6), 5_600_000.0 - 5 - 10 * np.arange(5)
     coords: dict[str, Any] = {"time": times, "y": y, "x": x}
     dims, shape = ("time", "y", "x"), (3, 5, 6)
     if band:
-        coords["band"] = ["B04", "B08"]
+        coords["band"] = list(names)
         dims, shape = ("time", "band", "y", "x"), (3, 2, 5, 6)  # type: ignore[assignment]
     data = xr.Dataset(
         {
@@ -171,6 +210,12 @@ def test_the_plane_of_a_four_dimensional_variable_is_the_one_gdal_counts(tmp_pat
     file = scene.bands["nir"]
     with rasterio.open(f"netcdf:{file.href}:{file.variable}") as opened:
         np.testing.assert_array_equal(opened.read(file.index), truth)
+
+
+def test_bands_of_a_netcdf_go_by_the_names_of_the_recipes_sensor(tmp_path: Path) -> None:
+    path = cube(tmp_path / "bands.nc", band=True, names=("SR_B4", "SR_B5"))
+    found = Folder(path=str(path), bands=("nir08",)).find(Query(sensor="landsat-8-9-c2l2"))
+    assert [scene_from_item(item, source="f").bands["nir08"].index for item in found.items] == [2, 4, 6]
 
 
 def test_a_netcdf_without_the_wanted_variable_names_those_it_has(tmp_path: Path) -> None:

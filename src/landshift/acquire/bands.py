@@ -6,13 +6,14 @@ knows all names of the file, means the same band by it; a name that two sensors 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from landshift import sensor as sensors
 
-__all__ = ["band_fields", "common_names", "quantity_of"]
+__all__ = ["band_fields", "common_names", "contradict", "find_band", "quantity_of"]
 
 _POLARISATIONS: Final = frozenset({"vv", "vh", "hh", "hv"})
 
@@ -39,6 +40,42 @@ def common_names(names: Sequence[str], sensor: str | None) -> tuple[str | None, 
             readings.append(tuple(known[name.lower()] for name in names))
     agreed = readings and all(reading == readings[0] for reading in readings)
     return readings[0] if agreed else tuple(_plain(name) for name in names)
+
+
+def find_band(wanted: str, names: Sequence[str], sensor: str | None) -> int | None:
+    """Where among a file's names a wanted band stands; None where it is not there, or cannot be told.
+
+    Args:
+        wanted: Its common name, native name or alias, in any case.
+        names: Names of the file's bands.
+        sensor: Sensor the recipe names, if it does.
+
+    >>> find_band("nir", ["B04", "B08"], None), find_band("B04", ["nir", "red"], None), find_band("nir", ["red"], None)
+    (1, 1, None)
+    """
+    lower = wanted.lower()
+    meant = _meanings(wanted, sensor)
+    known = common_names(names, sensor)
+    exact = [place for place, name in enumerate(names) if name.lower() == lower]
+    common = [place for place, name in enumerate(known) if name is not None and name.lower() == lower]
+    agreed = [place for place, name in enumerate(known) if name in meant]
+    loose = [place for place, name in enumerate(names) if meant & _meanings(name, sensor)]
+    return next((found[0] for found in (exact, common, agreed, loose) if len(found) == 1), None)
+
+
+def contradict(one: str, other: str, sensor: str | None) -> bool:
+    """Whether two names cannot be of one band: both are known, and no sensor means the same by them.
+
+    Args:
+        one: A name.
+        other: Another.
+        sensor: Sensor the recipe names, if it does.
+
+    >>> contradict("green", "nir", None), contradict("B04", "red", None), contradict("Layer_1", "red", None)
+    (True, False, False)
+    """
+    mine, theirs = _meanings(one, sensor), _meanings(other, sensor)
+    return bool(mine and theirs) and one.lower() != other.lower() and not mine & theirs
 
 
 def quantity_of(names: Sequence[str | None]) -> str:
@@ -76,6 +113,14 @@ def band_fields(
         "nodata": "nan" if nodata is not None and math.isnan(nodata) else nodata,
     }
     return eo, {key: value for key, value in said.items() if value is not None}
+
+
+@functools.lru_cache(maxsize=4096)
+def _meanings(name: str, sensor: str | None) -> frozenset[str]:
+    """Common names of the bands that the recipe's sensor, else any sensor, means by a name; empty where none does."""
+    asked = [sensor] if sensor is not None and sensor in sensors.names() else sensors.names()
+    found = (_lookup(sensors.get(each)).get(name.lower()) for each in asked)
+    return frozenset(band for band in found if band is not None)
 
 
 def _lookup(sensor: sensors.Sensor) -> dict[str, str]:

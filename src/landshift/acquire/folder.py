@@ -37,7 +37,7 @@ class Folder:
     date: str | None = None
     """Format found in the name (``"%Y%m%d"``), name of a tag or coordinate, or one date for all files."""
     bands: tuple[str, ...] = ()
-    """Names of the bands in file order; for NetCDF the variables wanted. Files that name their bands need none."""
+    """Bands wanted, by name where the files describe their bands, else in file order; for NetCDF the variables."""
     scale: float | None = None
     """Value = stored number x scale + offset; by default what the files say."""
     offset: float | None = None

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landshift import sensor as sensors
-from landshift.acquire.bands import band_fields, common_names, quantity_of
+from landshift.acquire.bands import band_fields, common_names, contradict, find_band, quantity_of
 from landshift.acquire.dates import date_of
 from landshift.acquire.making import Group, Layer, make_item
 from landshift.acquire.raster import RasterFacts, look
@@ -135,7 +135,7 @@ def _layer(
     band: str, facts: RasterFacts, plan: _Plan, *, alone: bool
 ) -> tuple[list[Layer], list[str | None]]:
     """One asset for all bands of a file; where one of its bands is the mask, an asset for each."""
-    names = _names(band, facts, plan.folder, alone=alone)
+    names = _names(band, facts, plan, alone=alone)
     commons = common_names(names, plan.sensor)
     shown = [_shown(name, common, plan.folder.bands) for name, common in zip(names, commons, strict=True)]
     neutral = facts.neutral
@@ -170,29 +170,50 @@ def _layer(
     return layers, kept
 
 
-def _names(band: str, facts: RasterFacts, folder: Folder, *, alone: bool) -> tuple[str, ...]:
-    """Names of a file's bands: the user's in file order, else the file's own, else numbers."""
-    if band and facts.count == 1:
-        return (band,)
-    if len(folder.bands) == facts.count and alone:
-        return folder.bands
+def _names(band: str, facts: RasterFacts, plan: _Plan, *, alone: bool) -> tuple[str, ...]:
+    """Names of a file's bands: by its own descriptions where it has them, else the user's in file order, else numbers."""
+    asked = plan.folder.bands
     described = all(facts.names)
-    if folder.bands and not (described and _all_there(folder.bands, facts.names)):
+    if band and facts.count == 1:
+        if described and contradict(facts.names[0], band, plan.sensor):
+            raise _other_bands((band,), facts)
+        return (band,)
+    if not asked:
+        return facts.names if described else tuple(f"band{n}" for n in range(1, facts.count + 1))
+    by_name = _by_name(asked, facts.names, plan.sensor) if described else None
+    if by_name is not None:
+        return by_name
+    if len(asked) != facts.count or not alone:
         raise SceneError(
-            f"{facts.count} bands, but {len(folder.bands)} names are given",
+            f"{facts.count} bands, but {len(asked)} names are given",
             where=facts.path,
-            got=list(folder.bands),
+            got=list(asked),
             allowed=list(facts.names) if described else f"{facts.count} names in file order",
             hint="name every band of the files, or leave `bands` out",
         )
-    if described:
-        return facts.names
-    return tuple(f"band{number}" for number in range(1, facts.count + 1))
+    if any(contradict(own, name, plan.sensor) for own, name in zip(facts.names, asked, strict=True)):
+        raise _other_bands(asked, facts)
+    return asked
 
 
-def _all_there(wanted: Sequence[str], names: Sequence[str]) -> bool:
-    known = {name.lower() for name in names} | {name for name in common_names(names, None) if name}
-    return {name.lower() for name in wanted} <= known
+def _by_name(asked: Sequence[str], names: Sequence[str], sensor: str | None) -> tuple[str, ...] | None:
+    """The file's names with those the user gave in their places; None where bands of both sides stay without partner."""
+    found = {name: find_band(name, names, sensor) for name in asked}
+    placed = {place: name for name, place in found.items() if place is not None}
+    all_asked = len(placed) == len(asked)
+    if not all_asked and len(placed) < len(names):
+        return None
+    return tuple(placed.get(place, name) for place, name in enumerate(names))
+
+
+def _other_bands(asked: Sequence[str], facts: RasterFacts) -> SceneError:
+    return SceneError(
+        "its bands are described as others than they are taken for",
+        where=facts.path,
+        got=list(asked),
+        allowed=list(facts.names),
+        hint="ask for bands that the file has, or mend or remove its descriptions",
+    )
 
 
 def _shown(name: str, common: str | None, given: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from landshift.acquire.bands import band_fields, common_names, quantity_of
+from landshift.acquire.bands import band_fields, common_names, find_band, quantity_of
 from landshift.acquire.dates import date_of
 from landshift.acquire.making import Group, Layer, make_item
 from landshift.acquire.raster import RasterFacts, look
@@ -76,7 +76,10 @@ def _items(file: Path, folder: Folder, sensor: str | None) -> list[pystac.Item]:
     if folder.mask and mask is None:
         known = [variable.name for variable in content.variables]
         raise SceneError("no such mask variable", where=file, got=folder.mask, allowed=known)
-    bands = _wanted([v for v in content.variables if v is not mask], content, folder, file)
+    own = [band for v in content.variables if v is not mask for band in _bands_of(v, content)]
+    if not own:
+        raise SceneError("no variable with rows and columns", where=file)
+    bands = _wanted(own, folder, file, sensor)
     headers = {
         v.name: look(file, variable=v.name) for v in (*{b.variable.name: b.variable for b in bands}.values(),)
     }
@@ -140,23 +143,16 @@ def _layer(
     return Layer(key=shown, facts=facts, fields=fields)
 
 
-def _wanted(variables: Sequence[_Variable], content: _Content, folder: Folder, file: Path) -> list[_Band]:
+def _wanted(every: Sequence[_Band], folder: Folder, file: Path, sensor: str | None) -> Sequence[_Band]:
     """Bands of the file, in the user's order where they are named."""
-    every = [band for variable in variables for band in _bands_of(variable, content)]
-    if not every:
-        raise SceneError("no variable with rows and columns", where=file)
-    if not folder.bands:
-        return every
+    names = [band.name for band in every]
     chosen = []
     for name in folder.bands:
-        lower = name.lower()
-        found = next((b for b in every if b.name.lower() == lower), None) or next(
-            (b for b in every if common_names([b.name], None)[0] == lower), None
-        )
-        if found is None:
-            raise SceneError(f"band {name} is missing", where=file, allowed=[band.name for band in every])
-        chosen.append(_Band(name=name, variable=found.variable, at=found.at))
-    return chosen
+        place = find_band(name, names, sensor)
+        if place is None:
+            raise SceneError(f"band {name} is missing", where=file, allowed=names)
+        chosen.append(_Band(name=name, variable=every[place].variable, at=every[place].at))
+    return chosen or every
 
 
 def _bands_of(variable: _Variable, content: _Content) -> list[_Band]:
