@@ -28,6 +28,7 @@ from landshift.errors import ConfigError, GridError, NetworkError, SceneError
 from landshift.kernel.resample import Method
 from landshift.plan import plan_blocks
 from landshift.scene import BandFile, Pass, QualityFile, Scene, passes
+from loopback_stac import serve
 
 UTM = "EPSG:32633"
 CORNER = (500_000.0, 5_200_000.0)
@@ -404,6 +405,8 @@ def test_what_cannot_be_read_is_skipped_and_listed_on_wish(tmp_path: Path) -> No
     with TileReader(threads=2) as reader:
         cube = read(dates, grid(), bands=["red", "nir"], on_error="skip", reader=reader)
     assert [record["item"] for record in cube.attrs["read_errors"]] == ["cut", "gone", "poor"]
+    files = [str(tmp_path / name) for name in ("cut.tif", "none.tif")]
+    assert [record["where"] for record in cube.attrs["read_errors"]] == [*files, "poor"]
     assert np.isfinite(cube["reflectance"].values[0]).all()
     assert np.isnan(cube["reflectance"].values[1:]).all()
     assert (cube["quality"].values[1:] == 0).all()
@@ -479,6 +482,60 @@ def test_a_server_that_does_not_answer_is_a_network_error() -> None:
     with rasterio.Env(GDAL_HTTP_MAX_RETRY=0), pytest.raises(NetworkError, match="network") as caught:
         read(dates, grid(), bands=["red"])
     assert "secret" not in str(caught.value.where)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No second tries."""
+    from landshift.acquire import datasets
+
+    monkeypatch.setitem(datasets.REMOTE_OPTIONS, "GDAL_HTTP_MAX_RETRY", 0)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("status", [403, 503])
+def test_a_passing_failure_is_never_skipped(tmp_path: Path, status: int) -> None:
+    """It would leave a hole that lasts: on opening a file and in the middle of it."""
+    write(tmp_path / "a.tif", noise((256, 256)), nodata=0)
+    with serve(tmp_path) as server, TileReader(held_bytes=0) as reader:
+        for known in (False, True):
+            dates = passes([scene(red=f"{server.url}/files/a.tif?{status}{known}")])
+            if known:
+                read(dates, grid((8, 8)), bands=["red"], reader=reader)
+            server.fail("/files/a.tif", *[status] * 20)
+            with pytest.raises(NetworkError, match="network"):
+                read(dates, grid((256, 256)), bands=["red"], on_error="skip", reader=reader)
+            server.failures.clear()
+        dates = passes([scene(red=f"{server.url}/files/a.tif")])
+        cube = read(dates, grid((256, 256)), bands=["red"], on_error="skip")
+        assert "read_errors" not in cube.attrs
+        assert np.isfinite(one(cube)).all()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_damaged_file_is_told_from_a_failing_network(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(1, 9000, (256, 256), np.uint16)
+    content = bytearray(Path(write(tmp_path / "a.tif", pixels, nodata=0)).read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 30_000] = bytes(30_000)
+    (tmp_path / "bad.tif").write_bytes(content)
+    with serve(tmp_path) as server:
+        dates = passes(
+            [scene(name, day=k, red=f"{server.url}/files/{name}.tif") for k, name in enumerate(("bad", "no"))]
+        )
+        with pytest.raises(SceneError, match="cannot read pixels"):
+            read(dates[:1], grid((256, 256)), bands=["red"])
+        cube = read(dates, grid((256, 256)), bands=["red"], on_error="skip")
+    assert [record["item"] for record in cube.attrs["read_errors"]] == ["bad", "no"]
+
+
+def test_a_reader_of_its_own_is_closed_when_reading_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[TileReader] = []
+    monkeypatch.setattr(TileReader, "close", lambda reader: closed.append(reader))
+    with pytest.raises(SceneError):
+        read(passes([scene(red=str(tmp_path / "none.tif"))]), grid(), bands=["red"])
+    assert len(closed) == 1
 
 
 @pytest.mark.data

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 from rasterio.transform import from_origin
@@ -24,7 +25,7 @@ from landshift.pipeline.build import Build
 from landshift.plan import Block, strips_of
 from landshift.scene import BandFile, QualityFile, Scene, passes
 from landshift.sensor import QUALITY
-from tiny_rasters import write
+from tiny_rasters import Tiff, write
 
 if TYPE_CHECKING:
     from landshift.pipeline.stages import Context
@@ -56,6 +57,23 @@ def test_a_pixel_is_masked_by_the_granule_it_is_taken_from(tmp_path: Path) -> No
         cube = masked(group, GRID, bands=("red",), mask=Mask(), reader=reader)
     assert np.isnan(cube["reflectance"].values).all()
     assert (cube["quality"].values == QUALITY["cloud"]).all()
+
+
+def test_damage_in_the_halo_of_the_mask_is_counted(tmp_path: Path) -> None:
+    """Its quality file is damaged beside the tile: the scene is left out, and not in silence."""
+    look = scene(tmp_path, "a", 1000, scl=4)
+    assert look.quality is not None
+    file = Path(look.quality.href)
+    write(file, Tiff(block=16), np.random.default_rng(0).integers(0, 12, (1, 32, 32)).astype("uint16"))
+    content = file.read_bytes()
+    with rasterio.open(file) as data:
+        start = int(data.get_tag_item("BLOCK_OFFSET_1_0", "TIFF", 1))
+    file.write_bytes(content[:start] + bytes(40) + content[start + 40 :])
+    with TileReader(held_bytes=0) as reader:
+        mask, tile = Mask(grow_m={"cloud": 60}), GRID[:16, :16]
+        cube = masked(passes([look]), tile, bands=("red",), mask=mask, reader=reader, on_error="skip")
+    assert [(error["item"], error["where"]) for error in cube.attrs["read_errors"]] == [("a", str(file))]
+    assert np.isnan(cube["reflectance"].values).all()
 
 
 def test_dates_of_one_moment_lie_in_the_order_of_their_scenes_and_lose_no_error(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from landshift.acquire.catalogue import Signing, catalogues
+from landshift.acquire.static import NOTHING_THERE
 from landshift.errors import NetworkError
 
 __all__ = ["bare", "gdal_options", "signed"]
@@ -104,7 +105,7 @@ def _ask(address: str) -> tuple[str, datetime]:
         answer = read_json(address)
         return str(answer["token"]), datetime.fromisoformat(answer["msft:expiry"]).astimezone(UTC)
     except NetworkError as error:
-        if error.message == "there is nothing at this address":
+        if error.message == NOTHING_THERE:
             return "", datetime.now(tz=UTC) + timedelta(hours=1)
         raise
     except (KeyError, TypeError, ValueError) as error:

@@ -6,6 +6,7 @@ are therefore kept, least recently used out first, and headers are remembered fo
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -277,10 +278,21 @@ def _header(dataset: DatasetReader, raster: Raster) -> Header:
     )
 
 
+_DAMAGED: Final = re.compile(r"response code: 404|not recognized|Decode:|JPEGLib:")
+"""What GDAL says where a server has answered, and it is the file that is missing or damaged."""
+
+
+def _causes(error: BaseException | None) -> Iterator[str]:
+    """The words of an error and of all that led to it."""
+    while error is not None:
+        yield str(error)
+        error = error.__cause__
+
+
 def _refuse(error: Exception, raster: Raster, where: str | None) -> NoReturn:
     """Say in our words why a file cannot be read."""
     cause = str(error.__cause__ or error).splitlines()[0]
-    if raster.remote and "404" not in cause and "not recognized" not in cause:
+    if raster.remote and not any(_DAMAGED.search(text) for text in _causes(error)):
         raise NetworkError(
             f"cannot read over the network: {cause}",
             where=where or raster.shown,

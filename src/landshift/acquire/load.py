@@ -36,7 +36,7 @@ def load(
         bands: Bands by common name.
         sensor: Name of the sensor; None lets each item tell.
         resampling: ``bilinear``, ``nearest``, ``cubic`` or ``average``; quality is always nearest.
-        on_error: ``raise``, or ``skip``: what cannot be read is left out and listed in ``attrs["read_errors"]``.
+        on_error: ``raise``, or ``skip``: what is damaged is left out and listed in ``attrs["read_errors"]``.
 
     Returns:
         The cube: ``reflectance`` (time, band, y, x) float32, NaN for missing, and ``quality`` (time, y, x) uint8.

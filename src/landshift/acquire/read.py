@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 import xarray as xr
@@ -25,7 +25,7 @@ from landshift.acquire.frame import assemble, grids, quantity_of
 from landshift.acquire.fuse import merge, settle
 from landshift.acquire.place import Placement, outline, place, surroundings, touches
 from landshift.acquire.tiles import TileReader
-from landshift.errors import ConfigError, NetworkError, SceneError, did_you_mean
+from landshift.errors import ConfigError, SceneError, did_you_mean
 from landshift.kernel.resample import Method, Patch, Stored, copy, copy_codes, gather, gather_codes
 from landshift.scene import BandFile, Pass, QualityFile, Scene
 from landshift.sensor import QUALITY, quality_table
@@ -80,8 +80,8 @@ def read(
             A larger grid of the same pixels gives the cube that grid, with quality all over it and bands on
             ``geobox`` only (NaN around): the halo that growing masks need.
         resampling: ``bilinear``, ``nearest``, ``cubic`` or ``average``.
-        on_error: ``raise``, or ``skip``: a scene that cannot be read is left out and listed in the attribute
-            ``read_errors``.
+        on_error: ``raise``, or ``skip``: a scene with a damaged file is left out and listed in the attribute
+            ``read_errors`` (item, where, error). A server that does not answer always raises.
         reader: Open files, kept tiles and threads; share one between blocks.
 
     Returns:
@@ -93,7 +93,7 @@ def read(
         ConfigError: An argument is wrong, or the passes differ in quantity.
         GridError: The grid for quality is not made of the same pixels.
         SceneError: A file cannot be used, and ``on_error`` is ``raise``.
-        NetworkError: A server does not answer, and ``on_error`` is ``raise``.
+        NetworkError: A server does not answer.
     """
     for name, value, allowed in (("resampling", resampling, METHODS), ("on_error", on_error, ON_ERROR)):
         if value not in allowed:
@@ -113,9 +113,11 @@ def read(
     memory = job.reader.memory  # not cleared here: each look is filled by the thread that reads it
     values = memory.empty((len(passes), len(bands), *outer.shape), np.float32)
     codes = memory.empty((len(passes), *outer.shape), np.uint8)
-    job.run(passes, values, codes)
-    if reader is None:
-        job.reader.close()
+    try:
+        job.run(passes, values, codes)
+    finally:
+        if reader is None:
+            job.reader.close()
     cube = assemble(passes, outer, bands=bands, values=values, quality=codes if job.masks else None)
     if job.errors:
         cube.attrs["read_errors"] = job.errors
@@ -161,6 +163,10 @@ def needed(
             if found:
                 total += _cost(found, reader.header(raster, found.level), index)
     return total
+
+
+_Work: TypeAlias = tuple[str, Callable[[], object]]
+"""What to do, and the address of the file that is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,40 +237,40 @@ class _Reading:
         groups: dict[Raster, list[tuple[int, BandFile]]] = {}
         for number, band in enumerate(self.bands):
             if band not in look.scene.bands:
-                return self.guard(look, [partial(_file, look.scene, band)])
+                return self.guard(look, [(look.scene.id, partial(_file, look.scene, band))])
             file = look.scene.bands[band]
             groups.setdefault(Raster(href=file.href, variable=file.variable), []).append((number, file))
-        works: list[Callable[[], object]] = [
-            partial(self.read_bands, look, raster, files) for raster, files in groups.items()
+        works: list[_Work] = [
+            (raster.shown, partial(self.read_bands, look, raster, files)) for raster, files in groups.items()
         ]
-        if self.masks and look.scene.quality:
-            works.append(partial(self.read_quality, look, look.scene.quality))
+        layer = look.scene.quality
+        if self.masks and layer:
+            shown = Raster(href=layer.href, variable=layer.variable).shown
+            works.append((shown, partial(self.read_quality, look, layer)))
         return self.guard(look, works)
 
-    def guard(self, look: _Look, works: Sequence[Callable[[], object]]) -> list[Callable[[], None]]:
-        """Make tasks: a failure becomes a record, where it is to be skipped; the last one finishes the look."""
+    def guard(self, look: _Look, works: Sequence[_Work]) -> list[Callable[[], None]]:
+        """Make tasks: damage becomes a record, where it is to be skipped; the last one finishes the look."""
         if not works:
             self.finish(look)
         pending = [len(works)]
 
-        def guarded(work: Callable[[], object]) -> None:
+        def guarded(where: str, work: Callable[[], object]) -> None:
             try:
                 work()
-            except (SceneError, NetworkError) as error:
+            except SceneError as error:  # a network error passes: it must not leave a hole that stays
                 if not self.skip:
                     raise
                 with self.lock:
                     look.failed.append(error.message)
-                    self.errors.append(
-                        {"item": look.scene.id, "where": str(error.where), "error": error.message}
-                    )
+                    self.errors.append({"item": look.scene.id, "where": where, "error": error.message})
             with self.lock:
                 pending[0] -= 1
                 last = not pending[0]
             if last:
                 self.finish(look)
 
-        return [partial(guarded, work) for work in works]
+        return [partial(guarded, *work) for work in works]
 
     def read_bands(self, look: _Look, raster: Raster, files: Sequence[tuple[int, BandFile]]) -> None:
         """Read the bands that one file holds."""

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from landshift.acquire.query import Skipped
-from landshift.errors import ConfigError, LandshiftError, SceneError
+from landshift.errors import ConfigError, LandshiftError, NetworkError, SceneError
 
 if TYPE_CHECKING:
     import pystac
 
-__all__ = ["Walk", "is_remote", "resolve", "take", "walk"]
+__all__ = ["NOTHING_THERE", "Walk", "is_remote", "resolve", "take", "walk"]
 
 _AT_ONCE: Final = 8
 """Documents of a remote catalogue that are read at once."""
+
+NOTHING_THERE: Final = "there is nothing at this address"
+"""Message of the one network error that another try does not mend."""
 
 Fetch = Callable[[str], Any]
 """Reads the JSON document at an address."""
@@ -151,6 +154,11 @@ def take(found: Walk, at: str, part: Mapping[str, Any], *, skip: bool) -> None:
         found.items.append(item)
 
 
+def _passing(error: LandshiftError) -> bool:
+    """Whether an error may be gone tomorrow: then the document it hides is not left out."""
+    return isinstance(error, NetworkError) and error.message != NOTHING_THERE
+
+
 def _read(links: list[str], fetch: Fetch, found: Walk, *, skip: bool) -> Iterator[tuple[str, Any]]:
     """Read linked documents, several at once, in the order of the links."""
 
@@ -164,7 +172,7 @@ def _read(links: list[str], fetch: Fetch, found: Walk, *, skip: bool) -> Iterato
         for link, content in zip(links, pool.map(one, links), strict=True):
             if not isinstance(content, LandshiftError):
                 yield link, content
-            elif skip:
+            elif skip and not _passing(content):
                 found.skipped.append(Skipped(id=Path(link).name, reason=content.message))
             else:
                 raise content

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from landshift.acquire.access import bare
-from landshift.acquire.static import is_remote
+from landshift.acquire.static import NOTHING_THERE, is_remote
 from landshift.errors import ConfigError, NetworkError, SceneError
 
 if TYPE_CHECKING:
@@ -140,9 +140,7 @@ def explain_failure(error: Exception, address: str) -> NetworkError:
         hint = "this server wants an account: see docs/acquire.md on catalogues"
         return NetworkError("the server refuses", where=address, got=f"{status}: {text[:200]}", hint=hint)
     if status in {404, 410}:
-        return NetworkError(
-            "there is nothing at this address", where=address, got=str(status), hint="check `url`"
-        )
+        return NetworkError(NOTHING_THERE, where=address, got=str(status), hint="check `url`")
     if status is not None and 400 <= status < 500:
         hint = "check collection, place and time of the search"
         return NetworkError(

@@ -194,7 +194,7 @@ class Record:
         self.seen: list[int] = []
         self.clear: list[int] = []
         self.filled: list[int] = []
-        self.unread: dict[str, str] = {}
+        self.unread: list[dict[str, str]] = []
         self.errors: dict[str, list[float]] = {}
 
     def look_at(self, cube: xr.Dataset, job: Job) -> None:
@@ -205,7 +205,7 @@ class Record:
         self.seen = _plus(self.seen, seen.tolist())
         self.clear = _plus(self.clear, clear.tolist())
         self.pixels += int(quality[0].size)
-        self.unread |= {one["item"]: one["error"] for one in cube.attrs.get("read_errors", ())}
+        self.unread = _each_once([*self.unread, *cube.attrs.get("read_errors", ())])
 
     def look_back(self, stored: NDArray[np.int16]) -> None:
         """Count pixels of every finished date that hold a value, and pixels that never do."""
@@ -228,7 +228,7 @@ class Record:
         for part in parts:
             whole.clipped += part.clipped
             whole.empty_px += part.empty_px
-            whole.unread |= part.unread
+            whole.unread = _each_once([*whole.unread, *part.unread])
             whole.pixels += part.pixels
             whole.seen, whole.clear = _plus(whole.seen, part.seen), _plus(whole.clear, part.clear)
             whole.filled = _plus(whole.filled, part.filled)
@@ -276,7 +276,16 @@ def masked(
     other = (codes != around["quality"].values[inner]) & ~np.isin(codes, _GROUND)
     cube["quality"] = (cube["quality"].dims, np.where(other, codes, grown), cube["quality"].attrs)
     hidden: xr.Dataset = mask.hide_pixels(cube, in_place=True)
-    return hidden
+    errors = [*cube.attrs.get("read_errors", ()), *around.attrs.get("read_errors", ())]
+    return hidden.assign_attrs(read_errors=errors) if errors else hidden
+
+
+def _each_once(errors: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Read errors by scene and file, one for each file: tiles of a block and the mask's halo meet it again."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for one in sorted(errors, key=lambda one: (one["item"], one["where"], one["error"])):
+        found.setdefault((one["item"], one["where"]), one)
+    return list(found.values())
 
 
 def _wanted(name: str, jobs: tuple[Job, ...]) -> bool:

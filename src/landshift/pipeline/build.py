@@ -131,6 +131,8 @@ class Build:
             marker.unlink(missing_ok=True)
             shutil.rmtree(context.out.hidden / "journal" / "build" / key, ignore_errors=True)
             shutil.rmtree(store, ignore_errors=True)
+        if context.recipe.engine.on_error == "raise":
+            self._reopen_holes(key)
         names = tuple(source.name for source in context.recipe.sources_of(product))
         groups = sorted((group for name in names for group in context.survey.passes[name]), key=_when)
         if not groups:
@@ -166,6 +168,14 @@ class Build:
         write_atomic(marker, key.encode())
         return job
 
+    def _reopen_holes(self, key: str) -> None:
+        """Do blocks anew in which an earlier run has skipped files: now they are to be read, or to stop the run."""
+        from landshift.pipeline.tally import holes
+
+        journal = Journal(folder=self.context.out.hidden / "journal" / "build", key=key)
+        for block in holes(journal):
+            journal.path(block).unlink()
+
     def _drop_strangers(self) -> None:
         """Remove stores of products that the recipe no longer has."""
         kept = {f"{product.name}.zarr" for product in self.context.recipe.products}
@@ -193,14 +203,15 @@ class Build:
         return side
 
     def _tables(self, jobs: Sequence[Job]) -> dict[str, Any]:
-        """Sum what the blocks counted, and write the tables ``clear`` and ``holdout``."""
-        from landshift.pipeline.tally import empty_dates, unread, write_clear, write_holdout
+        """Sum what the blocks counted, and write the tables ``clear``, ``holdout`` and ``read_errors``."""
+        from landshift.pipeline.tally import empty_dates, write_clear, write_holdout, write_read_errors
 
         folder = self.context.out.hidden / "journal" / "build"
         records = {job.name: list(Journal(folder=folder, key=job.key).records().values()) for job in jobs}
         write_clear(self.context.out.path, records, jobs, self.context.survey.passes)
         write_holdout(self.context.out.path, records, jobs)
-        lost, empty = unread(records), empty_dates(records, jobs)
+        lost = write_read_errors(self.context.out.path, records)
+        empty = empty_dates(records, jobs)
         counts: dict[str, dict[str, int]] = {
             name: {"read_errors": lost[name], "empty_dates": empty[name]}
             | {what: sum(record[what] for record in found) for what in ("clipped", "empty_px")}

@@ -128,7 +128,7 @@ def inventory(context: Context) -> Stage:
 
 
 def build(context: Context, keys: Keys) -> Stage:
-    """``cubes/*.zarr`` and the tables ``clear`` and ``holdout``: one pass over the blocks for all products."""
+    """``cubes/*.zarr`` and tables of clear looks, hold-out and read errors: one pass over the blocks for all products."""
     from landshift.pipeline.build import Build
 
     work = Build(context)
@@ -141,11 +141,12 @@ def build(context: Context, keys: Keys) -> Stage:
             },
             "mask": None if context.recipe.mask is None else table(context.recipe.mask),
             "holdout": context.recipe.report.holdout,
+            "on_error": context.recipe.engine.on_error,
         },
         inputs=(keys["survey"], *work.keys.values()),
         work=work,
         outputs=tuple(f"cubes/{product.name}.zarr" for product in context.recipe.products),
-        tables=("clear", "holdout"),
+        tables=("clear", "holdout", "read_errors"),
         clears=False,
     )
 
@@ -199,10 +200,14 @@ def train(context: Context, keys: Keys) -> Stage | None:
 
 
 def product_key(context: Context, keys: Keys) -> str:
-    """Key of the product that models learn from: other products may change without a new training."""
+    """Key of the product that models learn from, with its holes: other products may change without a new training."""
     from landshift.pipeline.build import Build
+    from landshift.pipeline.tally import holes
+    from landshift.plan import Journal
 
-    return hash_of([Build(context).keys[product_of_training(context).name], keys["survey"]])
+    key = Build(context).keys[product_of_training(context).name]
+    left_out = holes(Journal(folder=context.out.hidden / "journal" / "build", key=key))
+    return hash_of([key, left_out, keys["survey"]])
 
 
 def product_of_training(context: Context) -> Product:

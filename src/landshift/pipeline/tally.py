@@ -1,4 +1,4 @@
-"""What the blocks counted, as tables: clear share by date, hold-out error by band and method."""
+"""What the blocks counted, as tables: clear share by date, hold-out error by band and method, files left out."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import pandas as pd
 from landshift.cube.tables import write_table
 from landshift.errors import DataQualityWarning, NoScenesError
 from landshift.pipeline.block import Job
+from landshift.plan import Journal
 from landshift.scene import Pass
 
-__all__ = ["empty_dates", "unread", "write_clear", "write_holdout"]
+__all__ = ["empty_dates", "holes", "write_clear", "write_holdout", "write_read_errors"]
 
 Records = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -53,20 +54,55 @@ def empty_dates(records: Records, jobs: Sequence[Job]) -> dict[str, int]:
     return found
 
 
-def unread(records: Records) -> dict[str, int]:
-    """How many scenes of every product could not be read somewhere and were left out there; each is warned about.
+def holes(journal: Journal) -> dict[str, list[dict[str, str]]]:
+    """Blocks of a product in which files were left out, with those files.
 
     Args:
-        records: What every finished block noted, by product.
+        journal: The product's journal.
     """
-    lost = {
-        name: {item: why for record in found for item, why in sorted(record["unread"].items())}
-        for name, found in records.items()
+    return {name: record["unread"] for name, record in journal.records().items() if record["unread"]}
+
+
+def write_read_errors(out: Path, records: Records) -> dict[str, int]:
+    """Write the table ``read_errors``: files that were left out since they are damaged; nothing where none were.
+
+    One warning says how many they are.
+
+    Args:
+        out: Output folder.
+        records: What every finished block noted, by product.
+
+    Returns:
+        Number of files left out, by product.
+    """
+    rows = []
+    for name, found in records.items():
+        lost = [(one["item"], one["where"], one["error"]) for record in found for one in record["unread"]]
+        for item, where in sorted({(item, where) for item, where, _ in lost}):
+            errors = sorted(error for *file, error in lost if file == [item, where])
+            rows.append(
+                {"product": name, "item": item, "where": where, "error": errors[0], "blocks": len(errors)}
+            )
+    columns = {
+        "product": "Product",
+        "item": "Scene, a key into scenes.parquet; it is left out in the blocks concerned, with all its bands",
+        "where": "File that cannot be read",
+        "error": "Why; of several reasons the first by alphabet",
+        "blocks": "Blocks of the product in which the scene was left out because of this file",
     }
-    said = {item: why for found in lost.values() for item, why in found.items()}
-    for item, why in sorted(said.items()):
-        warnings.warn(f"{item} was left out where it cannot be read: {why}", DataQualityWarning, stacklevel=2)
-    return {name: len(found) for name, found in lost.items()}
+    frame = pd.DataFrame(rows, columns=list(columns))
+    if rows:
+        write_table(out, "read_errors", frame, title="Files that were left out", columns=columns)
+        items = sorted(set(frame["item"]))
+        named = ", ".join(items[:3]) + (", ..." if len(items) > 3 else "")
+        count = len(frame[["item", "where"]].drop_duplicates())
+        warnings.warn(
+            f"damaged files were left out: {count}, of scenes: {len(items)} ({named});"
+            " tables/read_errors.csv lists them",
+            DataQualityWarning,
+            stacklevel=2,
+        )
+    return {name: int((frame["product"] == name).sum()) for name in records}
 
 
 def write_clear(

@@ -82,7 +82,7 @@ _CHAPTERS: Final = (
         about="Everything above rests on what the satellites saw. Here is how often that was, and how well the"
         " gaps between clear looks are filled.",
         figures=("preview_*", "clear", "holdout"),
-        tables=("clear", "holdout", "shifts"),
+        tables=("clear", "holdout", "read_errors", "shifts"),
     ),
 )
 """In reading order: first what was found, then how far to trust it."""

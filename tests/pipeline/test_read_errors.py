@@ -1,0 +1,134 @@
+"""Files that cannot be read: damage is skipped on wish, counted and told; a failing network leaves no hole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+
+from landshift.acquire import datasets
+from landshift.acquire.folder import Folder, adopt
+from landshift.config import Recipe
+from landshift.cube.tables import read_table
+from landshift.errors import NetworkError, SceneError
+from landshift.pipeline.run import RunResult, run
+from loopback_stac import Loopback, serve
+from small_runs import contents, differing
+from tiny_rasters import Tiff, write
+
+BANDS = ("red", "nir")
+DATES = ("20200110", "20200610", "20200710")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three dates of two blocks."""
+    for number, date in enumerate(DATES):
+        pixels = np.random.default_rng(number).integers(1, 9000, (2, 16, 544)).astype("uint16")
+        write(tmp_path / "scenes" / f"scene_{date}.tif", Tiff(bands=2, names=BANDS), pixels)
+    return tmp_path / "scenes"
+
+
+def damage(file: Path) -> None:
+    """Spoil the last tile of the last band, in the second block."""
+    with rasterio.open(file) as data:
+        start = int(data.get_tag_item("BLOCK_OFFSET_33_0", "TIFF", 2))
+    content = file.read_bytes()
+    file.write_bytes(content[:start] + bytes(100) + content[start + 100 :])
+
+
+def values(source: dict[str, Any], on_error: str) -> dict[str, Any]:
+    return {
+        "source": [{"name": "s2", **source}],
+        "product": [{"name": "yearly", "kind": "composite", "period": "year"}],
+        "engine": {"executor": "serial", "on_error": on_error},
+    }
+
+
+def build(folder: Path, on_error: str, out: Path) -> RunResult:
+    source = {"from": "folder", "path": str(folder), "date": "%Y%m%d"}
+    return run(Recipe.of(values(source, on_error)), out, until="build")
+
+
+def test_damaged_files_are_listed_with_the_blocks_concerned(folder: Path, tmp_path: Path) -> None:
+    damage(folder / "scene_20200610.tif")
+    result = build(folder, "skip", tmp_path / "out")
+    table = read_table(tmp_path / "out" / "tables" / "read_errors.parquet")
+    assert (tmp_path / "out" / "tables" / "read_errors.csv").is_file()
+    assert all(table.columns.values())
+    (row,) = table.frame.to_dict("records")
+    assert (row["product"], row["item"], row["blocks"]) == ("yearly", "scene_20200610", 1)
+    assert row["where"] == str(folder / "scene_20200610.tif")
+    assert "cannot read pixels" in row["error"]
+    assert result.stages[-1].record["yearly"]["read_errors"] == 1
+    (warning,) = result.warnings
+    assert "left out: 1, of scenes: 1 (scene_20200610)" in warning
+
+
+def test_one_warning_tells_of_all_of_them(folder: Path, tmp_path: Path) -> None:
+    for date in DATES[:2]:
+        damage(folder / f"scene_{date}.tif")
+    (warning,) = build(folder, "skip", tmp_path / "out").warnings
+    assert "left out: 2, of scenes: 2" in warning
+
+
+def test_holes_are_done_anew_where_they_are_no_longer_wanted(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    damage(folder / "scene_20200610.tif")
+    build(folder, "skip", out)
+    before = contents(out)
+    journal = {file: file.stat().st_mtime_ns for file in (out / ".landshift" / "journal").rglob("*.json")}
+    with pytest.raises(SceneError, match="scene_20200610"):
+        build(folder, "raise", out)
+    left = {file: at for file, at in journal.items() if file.exists()}
+    assert len(left) == 1, "the whole block stays, the one with the hole is open again"
+    assert all(file.stat().st_mtime_ns == at for file, at in left.items())
+    result = build(folder, "skip", out)
+    assert differing(before, contents(out)) == []
+    assert "on_error raise -> skip" in result.stages[-1].why
+
+
+def test_without_damage_another_policy_redoes_no_block(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build(folder, "raise", out)
+    before = {file: file.stat().st_mtime_ns for file in (out / "cubes").rglob("c/**/*")}
+    build(folder, "skip", out)
+    assert before
+    assert {file: file.stat().st_mtime_ns for file in (out / "cubes").rglob("c/**/*")} == before
+    assert not list((out / "tables").glob("read_errors*"))
+
+
+def served(server: Loopback, folder: Path) -> Path:
+    """The scenes as items whose files are on a server."""
+    items = [item.to_dict() for item in adopt(Folder(path=str(folder), date="%Y%m%d"))]
+    for item in items:
+        for asset in item["assets"].values():
+            asset["href"] = f"{server.url}/files/{Path(asset['href']).name}"
+    path = folder.parent / "items.json"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": items}), encoding="utf-8")
+    return path
+
+
+def test_a_failing_network_ends_the_run_and_the_next_one_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(datasets.REMOTE_OPTIONS, "GDAL_HTTP_MAX_RETRY", 0)
+    monkeypatch.setenv("LANDSHIFT_BACKOFF", "0.01")
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    for first in (True, False):  # GDAL remembers a failing address as long as the process lives
+        with serve(folder) as server:
+            source = {"from": "stac", "url": str(served(server, folder))}
+            recipe = Recipe.of(values(source, "skip") | {"cache": {"dir": str(tmp_path / str(server.port))}})
+            if first:
+                server.fail("/files/scene_20200610.tif", *[503] * 100)
+                with pytest.raises(NetworkError) as caught:
+                    run(recipe, out, until="build")
+            else:
+                assert run(recipe, out, until="build").warnings == ()
+                run(recipe, whole, until="build")
+    assert caught.value.exit_code == 1
+    assert differing(contents(out), contents(whole)) == ["scenes.parquet"]  # the server's other address
