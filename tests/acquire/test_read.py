@@ -265,23 +265,6 @@ def test_bands_of_one_file_are_read_together(tmp_path: Path) -> None:
     assert np.array_equal(cube["reflectance"].values[0], layers[[0, 2]])
 
 
-def test_quality_may_have_a_halo(tmp_path: Path) -> None:
-    codes = np.random.default_rng(0).integers(4, 9, (200, 240), dtype=np.uint8)
-    mask = QualityFile(href=write(tmp_path / "q.tif", codes), rule="scl")
-    dates = passes([scene(red=write(tmp_path / "a.tif", noise(), nodata=0), quality=mask)])
-    inner = grid((50, 60), row=20, col=30)
-    wide = read(dates, inner, bands=["red"], quality=inner.pad(7, 5))
-    plain = read(dates, inner, bands=["red"])
-    assert wide.odc.geobox == inner.pad(7, 5)
-    cut = {"y": slice(5, -5), "x": slice(7, -7)}
-    assert np.array_equal(wide["reflectance"].isel(cut), plain["reflectance"])
-    assert np.array_equal(wide["quality"].isel(cut), plain["quality"])
-    assert np.isnan(one(wide)[:5]).all()
-    assert np.array_equal(wide["quality"].values[0] == 6, (codes >= 8)[15:75, 23:97])
-    with pytest.raises(GridError, match="pixel on pixel"):
-        read(dates, inner, bands=["red"], quality=inner.translate_pix(0.5, 0).pad(9))
-
-
 def test_overviews_serve_coarse_grids_but_never_masks(tmp_path: Path) -> None:
     red = write(tmp_path / "a.tif", noise())
     mask = write(tmp_path / "q.tif", np.full((200, 240), 4, np.uint8))
@@ -309,10 +292,33 @@ def test_all_blocks_take_the_same_overview_in_the_next_utm_zone(tmp_path: Path) 
     whole = GeoBox.from_geopolygon(extent, crs="EPSG:32632", resolution=200)
     with TileReader() as reader:
         placed = [
-            place(reader, Raster(href=str(file)), block.geobox(whole), "bilinear")
+            place(reader, Raster(href=str(file)), block.geobox(whole), "bilinear", whole=whole)
             for block in plan_blocks(whole, block_px=64, geometry=extent).blocks
         ]
     assert {found.level for found in placed if found is not None} == {1}
+
+
+def test_a_place_where_the_scale_drifts_gives_the_same_pixels_however_it_is_cut(tmp_path: Path) -> None:
+    """EPSG:3857 spans two source pixels at 60 degrees north, more south of it: the overview must not follow."""
+    file = tmp_path / "a.tif"
+    transform = rasterio.Affine(500, 0, 400_000, 0, -500, 6_800_000)
+    write(file, noise((600, 400)), transform=transform, nodata=0)
+    with rasterio.open(file, "r+") as data:
+        data.build_overviews([2, 4], Resampling.average)
+        extent = GeoBox(data.shape, data.transform, UTM).extent
+    whole = GeoBox.from_geopolygon(extent, crs="EPSG:3857", resolution=2000)
+    blocks = plan_blocks(whole, block_px=64).blocks
+    dates = passes([scene(red=str(file))])
+    with TileReader() as reader:
+        raster = Raster(href=str(file))
+        alone = [place(reader, raster, block.geobox(whole), "bilinear") for block in blocks]
+        assert {found.level for found in alone if found} == {0, 1}, "the test's scale crosses the threshold"
+        once = read(dates, whole, bands=["red"])
+        for block in blocks:
+            part = read(dates, block.geobox(whole), whole=whole, bands=["red"], reader=reader)
+            rows, cols = slice(*block.y), slice(*block.x)
+            assert np.array_equal(one(part), one(once)[rows, cols], equal_nan=True)
+    assert np.isfinite(one(once)).any()
 
 
 def test_the_cube_says_what_is_known_of_every_date(tmp_path: Path) -> None:
@@ -532,7 +538,7 @@ def test_a_reader_of_its_own_is_closed_when_reading_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[TileReader] = []
-    monkeypatch.setattr(TileReader, "close", lambda reader: closed.append(reader))
+    monkeypatch.setattr(TileReader, "close", closed.append)
     with pytest.raises(SceneError):
         read(passes([scene(red=str(tmp_path / "none.tif"))]), grid(), bands=["red"])
     assert len(closed) == 1

@@ -54,7 +54,7 @@ def test_a_pixel_is_masked_by_the_granule_it_is_taken_from(tmp_path: Path) -> No
     """The first granule calls it clear and has no band there: the second one's pixel is cloud."""
     group = passes([scene(tmp_path, "a", 0, scl=4), scene(tmp_path, "b", 9000, scl=9)])
     with TileReader() as reader:
-        cube = masked(group, GRID, bands=("red",), mask=Mask(), reader=reader)
+        cube = masked(group, GRID, whole=GRID, bands=("red",), mask=Mask(), reader=reader)
     assert np.isnan(cube["reflectance"].values).all()
     assert (cube["quality"].values == QUALITY["cloud"]).all()
 
@@ -71,7 +71,9 @@ def test_damage_in_the_halo_of_the_mask_is_counted(tmp_path: Path) -> None:
     file.write_bytes(content[:start] + bytes(40) + content[start + 40 :])
     with TileReader(held_bytes=0) as reader:
         mask, tile = Mask(grow_m={"cloud": 60}), GRID[:16, :16]
-        cube = masked(passes([look]), tile, bands=("red",), mask=mask, reader=reader, on_error="skip")
+        cube = masked(
+            passes([look]), tile, whole=GRID, bands=("red",), mask=mask, reader=reader, on_error="skip"
+        )
     assert [(error["item"], error["where"]) for error in cube.attrs["read_errors"]] == [("a", str(file))]
     assert np.isnan(cube["reflectance"].values).all()
 

@@ -16,7 +16,7 @@ from landshift.acquire.place import place
 from landshift.acquire.tiles import TileReader
 from landshift.errors import ConfigError
 from landshift.kernel.resample import Method
-from landshift.plan import Block, Plan
+from landshift.plan import Plan
 from landshift.scene import Pass, Scene
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def fetch(
         ThreadPoolExecutor(AT_ONCE) as pool,
     ):
         for block in plan.blocks:
-            geobox = _geobox(block, plan)
+            geobox = block.geobox(plan.geobox)
             for scene in wanted:
-                jobs = [pool.submit(_one, reader, layer, geobox) for layer in layers[scene.id]]
+                jobs = [pool.submit(_one, reader, layer, geobox, plan.geobox) for layer in layers[scene.id]]
                 for job in jobs:
                     job.result()
                 done += 1
@@ -102,15 +102,11 @@ def _layers(scene: Scene, bands: Sequence[str], resampling: Method) -> Iterator[
         )
 
 
-def _one(reader: TileReader, layer: _Layer, geobox: GeoBox) -> None:
+def _one(reader: TileReader, layer: _Layer, geobox: GeoBox, whole: GeoBox) -> None:
     """Bring the tiles of one file under one block into the cache."""
     raster, indexes, method = layer
     if not raster.remote:
         return
-    found = place(reader, raster, geobox, method)
+    found = place(reader, raster, geobox, method, whole=whole)
     if found is not None:
         reader.read(raster, indexes, found.rows, found.cols, level=found.level)
-
-
-def _geobox(block: Block, plan: Plan) -> GeoBox:
-    return block.geobox(plan.geobox)

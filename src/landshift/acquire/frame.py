@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from landshift.errors import ConfigError, GridError
+from landshift.errors import ConfigError
 from landshift.sensor import BAND_DIM, QUALITY
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from landshift.scene import Pass
 
-__all__ = ["assemble", "grids", "quantity_of"]
+__all__ = ["assemble", "quantity_of"]
 
 ANGLES: Final = ("sun_zenith", "sun_azimuth", "view_zenith", "view_azimuth")
 
@@ -38,38 +38,13 @@ def quantity_of(passes: Sequence[Pass]) -> str:
     return found[0] if found else "reflectance"
 
 
-def grids(geobox: GeoBox, around: GeoBox | None) -> tuple[GeoBox, tuple[slice, slice]]:
-    """The cube's grid, and where the bands' grid lies in it.
-
-    Args:
-        geobox: The grid of the bands.
-        around: The larger grid of quality, if it has one of its own.
-
-    Raises:
-        GridError: They are not made of the same pixels.
-    """
-    if around is None:
-        return geobox, (slice(0, geobox.shape[0]), slice(0, geobox.shape[1]))
-    x, y = ~around.affine @ (geobox.affine.c, geobox.affine.f)
-    left, top = round(x), round(y)
-    inner = (slice(top, top + geobox.shape[0]), slice(left, left + geobox.shape[1]))
-    fits = min(left, top) >= 0 and inner[0].stop <= around.shape[0] and inner[1].stop <= around.shape[1]
-    if not fits or around.crs != geobox.crs or not around[inner].affine.almost_equals(geobox.affine, 1e-3):
-        raise GridError(
-            "the grid for quality must contain the grid for bands, pixel on pixel",
-            got=f"{around.shape} px around {geobox.shape} px",
-            hint="use `block.geobox(whole, halo=...)`",
-        )
-    return around, inner
-
-
 def assemble(
     passes: Sequence[Pass],
     geobox: GeoBox,
     *,
     bands: Sequence[str],
     values: NDArray[np.float32],
-    quality: NDArray[np.uint8] | None,
+    quality: NDArray[np.uint8],
 ) -> xr.Dataset:
     """Put arrays and what is known of every date together.
 
@@ -78,7 +53,7 @@ def assemble(
         geobox: The cube's grid.
         bands: Names of the bands.
         values: float32 (time, band, y, x).
-        quality: uint8 (time, y, x), if it was read.
+        quality: uint8 (time, y, x).
     """
     from odc.geo.xr import xr_coords
 
@@ -101,10 +76,11 @@ def assemble(
     quantity = quantity_of(passes)
     band_dim = BAND_DIM[quantity]
     mapped = {"grid_mapping": "spatial_ref"}
-    data: dict[str, Any] = {quantity: (("time", band_dim, "y", "x"), values, mapped)}
-    if quality is not None:
-        flags = {"flag_values": list(QUALITY.values()), "flag_meanings": " ".join(QUALITY)}
-        data["quality"] = (("time", "y", "x"), quality, {**flags, **mapped})
+    flags = {"flag_values": list(QUALITY.values()), "flag_meanings": " ".join(QUALITY)}
+    data: dict[str, Any] = {
+        quantity: (("time", band_dim, "y", "x"), values, mapped),
+        "quality": (("time", "y", "x"), quality, {**flags, **mapped}),
+    }
     coords: dict[Any, Any] = {
         "time": np.array(times, "datetime64[ns]"),
         band_dim: strings(bands),

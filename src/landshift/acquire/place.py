@@ -6,6 +6,7 @@ Everywhere else the coordinates of one block on one source grid serve all bands 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -51,7 +52,9 @@ class Placement:
     """Target rows and columns that the window fills, where pixels are copied; else all."""
 
 
-def place(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) -> Placement | None:
+def place(
+    reader: TileReader, raster: Raster, geobox: GeoBox, method: Method, *, whole: GeoBox | None = None
+) -> Placement | None:
     """Find what a block needs of a raster, from its header alone.
 
     Args:
@@ -59,6 +62,7 @@ def place(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) ->
         raster: The source.
         geobox: The block's grid.
         method: How pixels will be gathered. ``nearest`` never reads overviews, whose pixels are mixtures.
+        whole: The grid that the block is cut from, which decides about the overview; None for the block's own.
 
     Returns:
         The placement, or None where the block lies beside the raster.
@@ -70,20 +74,25 @@ def place(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) ->
     if geobox.crs is None:
         raise ConfigError("the place's grid has no CRS", hint='set one: `crs = "EPSG:3035"`')
     header = reader.header(raster)
-    key = (header.key, _key(geobox), method)
-    placed: Placement | None = reader.placements.get(key, lambda: _place(reader, raster, geobox, method))
+    key = (header.key, _key(geobox), method, None if whole is None else _key(whole))
+
+    def make() -> Placement | None:
+        return _place(reader, raster, geobox, _level(reader, header, whole or geobox, method), method)
+
+    placed: Placement | None = reader.placements.get(key, make)
     return placed
 
 
-def _place(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) -> Placement | None:
+def _place(
+    reader: TileReader, raster: Raster, geobox: GeoBox, level: int, method: Method
+) -> Placement | None:
     header = reader.header(raster)
     offset = _coincidence(header, geobox)
     if offset is not None:
         return _copied(header, geobox, offset)
-    warp = _warp(reader, header, geobox)
-    level = _level(header, method, warp.step)
     if level:
-        warp = _warp(reader, _at_level(header, reader.header(raster, level)), geobox)
+        header = _at_level(header, reader.header(raster, level))
+    warp = _warp(reader, header, geobox)
     window = warp.window(method)
     if window is None:
         return None
@@ -107,28 +116,53 @@ def outline(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) 
     offset = _coincidence(header, geobox)
     if offset is not None:
         return _copied(header, geobox, offset)
-    factor = max(1.0, max(geobox.shape) / OUTLINE_PX)
-    warp = _warp(reader, header, geobox.zoom_out(factor))
-    level = _level(header, method, warp.step / factor)
+    level = _level(reader, header, geobox, method)
     if level:
-        warp = _warp(reader, _at_level(header, reader.header(raster, level)), geobox.zoom_out(factor))
+        header = _at_level(header, reader.header(raster, level))
+    warp = _warp(reader, header, _sketch(geobox))
     window = warp.window("average")
     if window is None:
         return None
     return Placement(level=level, rows=window[0], cols=window[1], warp=None, at=(slice(0), slice(0)))
 
 
-def _level(header: Header, method: Method, step: float) -> int:
-    """The coarsest overview that is as fine as the target.
+def _level(reader: TileReader, header: Header, whole: GeoBox, method: Method) -> int:
+    """The coarsest overview that is as fine as a place's grid: one for all blocks, wherever the place is cut.
 
-    Two maps of one ground differ in scale by some tenths of a percent from block to block: at a whole ratio, such
-    as 10 m in one UTM zone and 20 m in the next, all blocks still take the same overview.
+    The scale between two maps drifts: by some tenths of a percent within a scene from one UTM zone to the next, by
+    some percent in EPSG:3857. What counts is its middle over the part of the place that lies on the source.
     """
-    if method == "nearest":
+    if method == "nearest" or not header.overviews or _coincidence(header, whole) is not None:
         return 0
+    part = _part_on(header, whole)
+    sketch = _sketch(part)
+    step = _warp(reader, header, sketch).step * max(sketch.shape) / max(part.shape)
     return max(
         (number for number, factor in enumerate(header.overviews, 1) if factor <= step * ALIKE), default=0
     )
+
+
+def _part_on(header: Header, whole: GeoBox) -> GeoBox:
+    """The part of a place that lies on a source; all of it where that cannot be told."""
+    from odc.geo.geobox import GeoBox
+
+    extent = GeoBox(header.shape, header.affine, header.crs).extent.to_crs(whole.crs)
+    if not np.isfinite(extent.boundingbox.bbox).all():
+        return whole
+    left, bottom, right, top = extent.boundingbox.bbox
+    corners = [~whole.affine @ corner for corner in ((left, bottom), (left, top), (right, bottom), (right, top))]
+    parts = []
+    for places, size in zip(zip(*corners, strict=True), whole.shape[::-1], strict=True):
+        low, high = max(0, math.floor(min(places))), min(size, math.ceil(max(places)))
+        if low >= high:
+            return whole
+        parts.append(slice(low, high))
+    return whole[parts[1], parts[0]]
+
+
+def _sketch(geobox: GeoBox) -> GeoBox:
+    """The same ground in few pixels."""
+    return geobox.zoom_out(max(1.0, max(geobox.shape) / OUTLINE_PX))
 
 
 def _at_level(header: Header, overview: Header) -> Header:

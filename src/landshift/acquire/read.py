@@ -21,7 +21,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from landshift.acquire.datasets import Header, Raster
-from landshift.acquire.frame import assemble, grids, quantity_of
+from landshift.acquire.frame import assemble, quantity_of
 from landshift.acquire.fuse import merge, settle
 from landshift.acquire.place import Placement, outline, place, surroundings, touches
 from landshift.acquire.tiles import TileReader
@@ -65,7 +65,7 @@ def read(
     geobox: GeoBox,
     *,
     bands: Sequence[str],
-    quality: bool | GeoBox = True,
+    whole: GeoBox | None = None,
     resampling: Method = "bilinear",
     on_error: OnError = "raise",
     reader: TileReader | None = None,
@@ -76,9 +76,8 @@ def read(
         passes: Dates, as :func:`landshift.scene.passes` groups them; all of one quantity.
         geobox: The grid.
         bands: Bands by common name, in the order of the cube; may be empty.
-        quality: Whether quality layers are read; without, and where a scene has none, valid pixels are clear.
-            A larger grid of the same pixels gives the cube that grid, with quality all over it and bands on
-            ``geobox`` only (NaN around): the halo that growing masks need.
+        whole: The place's grid that ``geobox`` is a block of: it decides which overviews are read, so that a place
+            gives the same pixels however it is cut. None where ``geobox`` is the place.
         resampling: ``bilinear``, ``nearest``, ``cubic`` or ``average``.
         on_error: ``raise``, or ``skip``: a scene with a damaged file is left out and listed in the attribute
             ``read_errors`` (item, where, error). A server that does not answer always raises.
@@ -87,11 +86,10 @@ def read(
     Returns:
         The cube: ``reflectance`` (time, band, y, x), or ``backscatter`` (time, pol, y, x) or ``index``
         (time, index, y, x), float32 with NaN for missing; ``quality`` uint8 (time, y, x), codes of
-        ``sensor.QUALITY``.
+        ``sensor.QUALITY``; where a scene has no quality layer, valid pixels are clear.
 
     Raises:
         ConfigError: An argument is wrong, or the passes differ in quantity.
-        GridError: The grid for quality is not made of the same pixels.
         SceneError: A file cannot be used, and ``on_error`` is ``raise``.
         NetworkError: A server does not answer.
     """
@@ -99,26 +97,23 @@ def read(
         if value not in allowed:
             raise ConfigError(f"unknown {name} {value!r}", hint=did_you_mean(str(value), allowed))
     quantity_of(passes)
-    outer, inner = grids(geobox, None if isinstance(quality, bool) else quality)
     job = _Reading(
         geobox=geobox,
-        outer=outer,
-        inner=inner,
+        whole=whole or geobox,
         bands=tuple(bands),
-        masks=quality is not False,
         resampling=resampling,
         skip=on_error == "skip",
         reader=reader or TileReader(held_bytes=0),
     )
     memory = job.reader.memory  # not cleared here: each look is filled by the thread that reads it
-    values = memory.empty((len(passes), len(bands), *outer.shape), np.float32)
-    codes = memory.empty((len(passes), *outer.shape), np.uint8)
+    values = memory.empty((len(passes), len(bands), *geobox.shape), np.float32)
+    codes = memory.empty((len(passes), *geobox.shape), np.uint8)
     try:
         job.run(passes, values, codes)
     finally:
         if reader is None:
             job.reader.close()
-    cube = assemble(passes, outer, bands=bands, values=values, quality=codes if job.masks else None)
+    cube = assemble(passes, geobox, bands=bands, values=values, quality=codes)
     if job.errors:
         cube.attrs["read_errors"] = job.errors
     return cube
@@ -129,7 +124,6 @@ def needed(
     geobox: GeoBox,
     *,
     bands: Sequence[str],
-    quality: bool = True,
     resampling: Method = "bilinear",
     reader: TileReader | None = None,
 ) -> Needed:
@@ -139,7 +133,6 @@ def needed(
         passes: Dates.
         geobox: The grid.
         bands: Bands by common name.
-        quality: Whether quality layers are read.
         resampling: As in :func:`read`.
         reader: Open files and headers.
 
@@ -155,7 +148,7 @@ def needed(
             (Raster(href=file.href, variable=file.variable), file.index, resampling)
             for file in (_file(scene, band) for band in bands)
         ]
-        if quality and scene.quality:
+        if scene.quality:
             layer = scene.quality
             files.append((Raster(href=layer.href, variable=layer.variable), layer.index, "nearest"))
         for raster, index, method in files:
@@ -174,10 +167,8 @@ class _Reading:
     """One call of :func:`read`."""
 
     geobox: GeoBox
-    outer: GeoBox
-    inner: tuple[slice, slice]
+    whole: GeoBox
     bands: tuple[str, ...]
-    masks: bool
     resampling: Method
     skip: bool
     reader: TileReader
@@ -186,7 +177,7 @@ class _Reading:
 
     def run(self, passes: Sequence[Pass], values: NDArray[np.float32], codes: NDArray[np.uint8]) -> None:
         """Read the first scene of every date straight into the cube, bands side by side; then fuse the others."""
-        around = surroundings(self.outer)
+        around = surroundings(self.geobox)
         chosen = [[scene for scene in group.scenes if touches(scene, around)] for group in passes]
         looks = []
         for number, scenes in enumerate(chosen):
@@ -244,7 +235,7 @@ class _Reading:
             (raster.shown, partial(self.read_bands, look, raster, files)) for raster, files in groups.items()
         ]
         layer = look.scene.quality
-        if self.masks and layer:
+        if layer:
             shown = Raster(href=layer.href, variable=layer.variable).shown
             works.append((shown, partial(self.read_quality, look, layer)))
         return self.guard(look, works)
@@ -276,8 +267,8 @@ class _Reading:
         """Read the bands that one file holds."""
         header = self.reader.header(raster)
         look.agree(header, raster)
-        found = place(self.reader, raster, self.geobox, self.resampling)
-        if found is None or found.warp is None or self.outer is not self.geobox:
+        found = place(self.reader, raster, self.geobox, self.resampling, whole=self.whole)
+        if found is None or found.warp is None:
             look.values[[number for number, _ in files]] = np.nan
         if found is None:
             return
@@ -286,7 +277,7 @@ class _Reading:
         for (number, file), layer in zip(files, pixels, strict=True):
             nodata = header.nodata[file.index - 1] if file.nodata is None else file.nodata
             stored = Stored(nodata=nodata, scale=file.scale, offset=file.offset)
-            out = look.values[number][self.inner][found.at]
+            out = look.values[number][found.at]
             if found.warp is None:
                 copy(layer, stored=stored, out=out)
             else:
@@ -297,7 +288,7 @@ class _Reading:
         """Read a quality layer and decode it."""
         raster = Raster(href=layer.href, variable=layer.variable)
         look.agree(self.reader.header(raster), raster)
-        found = place(self.reader, raster, self.outer, "nearest")
+        found = place(self.reader, raster, self.geobox, "nearest")
         look.codes[...] = QUALITY["nodata"]
         if found is None:
             return
@@ -315,12 +306,10 @@ class _Reading:
             look.values[...] = np.nan
             look.codes[...] = QUALITY["nodata"]
             return
-        codes = look.codes[self.inner]
-        if not (self.masks and look.scene.quality):
-            look.codes[...] = QUALITY["nodata"]
-            codes[...] = QUALITY["clear"]
+        if not look.scene.quality:
+            look.codes[...] = QUALITY["clear"]
         if self.bands:
-            settle(look.values[(slice(None), *self.inner)], codes)
+            settle(look.values, look.codes)
 
 
 @dataclass(frozen=True, kw_only=True)

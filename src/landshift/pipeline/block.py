@@ -126,6 +126,7 @@ class BlockWork:
         return masked(
             self.passes[name],
             tile.geobox(self.geobox),
+            whole=self.geobox,
             bands=wanted,
             mask=self.mask,
             reader=self.reader,
@@ -245,6 +246,7 @@ def masked(
     passes: tuple[Pass, ...],
     own: GeoBox,
     *,
+    whole: GeoBox,
     bands: tuple[str, ...],
     mask: Any,
     reader: TileReader,
@@ -255,6 +257,7 @@ def masked(
     Args:
         passes: Dates.
         own: The tile's grid.
+        whole: The place's grid.
         bands: Bands.
         mask: The Mask step, or None for none.
         reader: Open files and kept tiles.
@@ -265,7 +268,7 @@ def masked(
     """
     from landshift.acquire.read import read
 
-    cube = read(passes, own, bands=bands, on_error=on_error, reader=reader)
+    cube = read(passes, own, whole=whole, bands=bands, on_error=on_error, reader=reader)
     if mask is None:
         return cube
     rows, cols = mask.halo_px(own)
