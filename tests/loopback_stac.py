@@ -30,6 +30,7 @@ class Loopback:
     post: bool = True
     token: str | None = None
     requests: list[tuple[str, str, str]] = field(default_factory=list)
+    searches: list[dict[str, Any]] = field(default_factory=list)
     failures: list[tuple[str, int]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     port: int = 0
@@ -184,6 +185,7 @@ def _landing(state: Loopback) -> dict[str, Any]:
 
 def _search(state: Loopback, asked: Mapping[str, Any], method: str) -> dict[str, Any]:
     """One page of what fits, with a link to the next one."""
+    state.searches.append(dict(asked))
     fitting = [item for item in state.items if _fits(item, asked)]
     start = int(asked.get("token") or 0)
     page = fitting[start : start + state.page]

@@ -88,6 +88,8 @@ class Scene:
     """Relative orbit number, -1 where unknown."""
     angles: Mapping[str, float] = field(default_factory=dict)
     """sun_zenith, sun_azimuth, view_zenith, view_azimuth in degrees, where known."""
+    collection: str = ""
+    """The Item's collection, within which its id counts; empty where it has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +117,7 @@ def passes(scenes: Iterable[Scene]) -> tuple[Pass, ...]:
     """Group scenes into overpasses, sorted by time.
 
     Args:
-        scenes: Scenes of any source and order; the same id twice counts once.
+        scenes: Scenes of any source and order; the same id of one collection twice counts once.
 
     >>> base = dict(source="s2", sensor="sentinel-2-l2a", quantity="reflectance", bands={}, platform="sentinel-2a")
     >>> one = Scene(id="a", time=datetime(2020, 1, 1, 10, 0, tzinfo=UTC), **base)
@@ -123,16 +125,16 @@ def passes(scenes: Iterable[Scene]) -> tuple[Pass, ...]:
     >>> [group.item_ids for group in passes([two, one, one])]
     ['a;b']
     """
-    unique = {(scene.source, scene.id): scene for scene in scenes}
+    unique = {(scene.source, scene.collection, scene.id): scene for scene in scenes}
     groups: dict[tuple[str, str, str], list[list[Scene]]] = {}
-    for scene in sorted(unique.values(), key=lambda scene: (scene.time, scene.id)):
+    for scene in sorted(unique.values(), key=lambda scene: (scene.time, scene.id, scene.collection)):
         runs = groups.setdefault((scene.source, scene.sensor, scene.platform), [])
         if runs and scene.time - runs[-1][0].time <= SAME_PASS and not _one_file(scene, runs[-1][-1]):
             runs[-1].append(scene)
         else:
             runs.append([scene])
     made = [
-        Pass(scenes=tuple(sorted(run, key=lambda scene: scene.id)))
+        Pass(scenes=tuple(sorted(run, key=lambda scene: (scene.id, scene.collection))))
         for runs in groups.values()
         for run in runs
     ]
@@ -188,6 +190,7 @@ def scene_from_item(
         orbit_state=str(properties.get("sat:orbit_state") or ""),
         relative_orbit=int(properties.get("sat:relative_orbit") or -1),
         angles=_angles(properties),
+        collection=item.collection_id or "",
     )
 
 

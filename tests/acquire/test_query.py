@@ -8,6 +8,7 @@ import pystac
 from odc.geo.geom import box
 
 from landshift.acquire.query import Query, SearchResult, Skipped, count_reasons, narrow
+from landshift.scene import passes, scene_from_item
 
 
 def item(name: str, day: str = "2020-06-01", properties: Mapping[str, Any] | None = None) -> pystac.Item:
@@ -62,10 +63,23 @@ def test_the_end_is_exclusive_and_the_start_is_not() -> None:
     assert reasons([item("a")], Query(start=moment)) == {"a": ""}
 
 
-def test_the_same_scene_twice_counts_once() -> None:
+def test_the_same_scene_twice_counts_once_and_is_told() -> None:
     found = narrow(SearchResult(items=(item("a"), item("a"))), Query())
     assert [scene.id for scene in found.items] == ["a"]
-    assert not found.skipped
+    assert [(scene.id, scene.reason) for scene in found.skipped] == [("a", "listed twice")]
+    assert found.skipped[0].item is not None
+
+
+def test_one_id_in_two_collections_is_two_scenes() -> None:
+    one, other = item("a"), item("a")
+    one.collection_id, other.collection_id = "surface", "top"
+    one.add_asset("red", pystac.Asset("s.tif", roles=["data"]))
+    other.add_asset("red", pystac.Asset("t.tif", roles=["data"]))
+    found = narrow(SearchResult(items=(other, one, one)), Query())
+    assert [scene.collection_id for scene in found.items] == ["surface", "top"]
+    assert [scene.reason for scene in found.skipped] == ["listed twice"]
+    (group,) = passes(scene_from_item(scene, source="s") for scene in found.items)
+    assert [scene.bands["red"].href for scene in group.scenes] == ["s.tif", "t.tif"]
 
 
 def test_of_two_processings_the_newest_is_used() -> None:

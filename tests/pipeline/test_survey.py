@@ -119,6 +119,15 @@ def test_a_file_of_other_pixels_has_another_fingerprint(folder: Path) -> None:
     assert look(folder).fingerprint("s2") != before
 
 
+def test_a_file_written_anew_in_the_same_size_has_another_fingerprint(folder: Path) -> None:
+    file = folder / "scene_20200610.tif"
+    write(file, Tiff(bands=2, names=BANDS), np.full((2, 32, 32), 1000, np.uint16))
+    before, size = look(folder).fingerprint("s2"), file.stat().st_size
+    write(file, Tiff(bands=2, names=BANDS), np.full((2, 32, 32), 3000, np.uint16))
+    assert file.stat().st_size == size
+    assert look(folder).fingerprint("s2") != before
+
+
 def test_a_trial_window_lies_in_the_middle(strip: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     recipe = Recipe.of(strip())
     whole, part = survey(recipe, out=tmp_path), survey(recipe, out=tmp_path, crop_m=240)

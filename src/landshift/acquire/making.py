@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from landshift.acquire.catalogue import catalogue
+from landshift.acquire.dateline import boxes, in_degrees
 from landshift.acquire.raster import RasterFacts, look, projection, same_crs
 
 if TYPE_CHECKING:
@@ -147,6 +148,8 @@ def ground(item: pystac.Item, files: Mapping[str, Path]) -> pystac.Item:
 def footprint(facts: RasterFacts) -> tuple[dict[str, Any], list[float]]:
     """Outline and bounding box of a file in degrees, edges bent as the projection bends them.
 
+    Across 180 degrees the outline is cut there, and the box runs from its west to its smaller east, as GeoJSON has it.
+
     Args:
         facts: The file's header.
     """
@@ -161,8 +164,13 @@ def _outline(shape: tuple[int, int], transform: tuple[float, ...], wkt: str) -> 
     from odc.geo.geobox import GeoBox
     from shapely.geometry import mapping
 
-    outline = GeoBox(shape, Affine(*transform), wkt).footprint("EPSG:4326", npoints=16).geom
-    bounds = tuple(round(float(value), 7) for value in outline.bounds)
+    grid = GeoBox(shape, Affine(*transform), wkt)
+    outline = grid.footprint("EPSG:4326", npoints=16).geom
+    if outline.bounds[2] - outline.bounds[0] > 180:
+        outline = in_degrees(grid.extent)
+    found = boxes(outline)
+    low, high = (pick(box[side] for box in found) for pick, side in ((min, 1), (max, 3)))
+    bounds = tuple(round(float(value), 7) for value in (found[0][0], low, found[-1][2], high))
     return json.dumps(_rounded(mapping(outline))), bounds
 
 

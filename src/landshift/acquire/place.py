@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from affine import Affine
 
+from landshift.acquire.dateline import boxes, folded, footprint, in_degrees
 from landshift.errors import ConfigError
 from landshift.kernel.resample import Floats, Method, ToSource, Warp, locate
 
@@ -150,7 +151,9 @@ def _part_on(header: Header, whole: GeoBox) -> GeoBox:
     if not np.isfinite(extent.boundingbox.bbox).all():
         return whole
     left, bottom, right, top = extent.boundingbox.bbox
-    corners = [~whole.affine @ corner for corner in ((left, bottom), (left, top), (right, bottom), (right, top))]
+    corners = [
+        ~whole.affine @ corner for corner in ((left, bottom), (left, top), (right, bottom), (right, top))
+    ]
     parts = []
     for places, size in zip(zip(*corners, strict=True), whole.shape[::-1], strict=True):
         low, high = max(0, math.floor(min(places))), min(size, math.ceil(max(places)))
@@ -243,31 +246,26 @@ def _way(header: Header, geobox: GeoBox) -> tuple[ToSource, tuple[int, int]]:
 
 
 def surroundings(geobox: GeoBox) -> BaseGeometry | None:
-    """The neighbourhood of a grid in degrees, some 10 km wide, once for each turn of the globe.
+    """The neighbourhood of a grid in degrees, some 10 km wide, cut at 180 degrees.
 
     Args:
         geobox: The grid.
 
     Returns:
-        Boxes in EPSG:4326; None where that is no simple box: across the date line or around a pole.
+        Boxes in EPSG:4326; None where the grid has no place on the globe.
     """
-    from shapely import union_all
     from shapely.geometry import box
 
     if geobox.crs is None:
         return None
-    around = geobox.extent.to_crs("EPSG:4326", resolution=float("inf")).boundingbox
-    left, bottom, right, top = around.bbox
-    if not np.isfinite(around.bbox).all() or right - left > 180:
+    outline = in_degrees(geobox.extent)
+    if outline.is_empty:
         return None
-    wide = MARGIN_DEG / max(0.05, np.cos(np.deg2rad(max(abs(bottom), abs(top)))))
-    turns = (-360.0, 0.0, 360.0)
-    return union_all(
-        [
-            box(left - wide + turn, bottom - MARGIN_DEG, right + wide + turn, top + MARGIN_DEG)
-            for turn in turns
-        ]
-    )
+    wide = []
+    for left, bottom, right, top in boxes(outline):
+        side = MARGIN_DEG / max(0.05, np.cos(np.deg2rad(max(abs(bottom), abs(top)))))
+        wide.append(box(left - side, bottom - MARGIN_DEG, right + side, top + MARGIN_DEG))
+    return folded(wide)
 
 
 def touches(scene: Scene, around: BaseGeometry | None) -> bool:
@@ -277,8 +275,6 @@ def touches(scene: Scene, around: BaseGeometry | None) -> bool:
         scene: A scene; without a footprint it may.
         around: See :func:`surroundings`.
     """
-    from shapely.geometry import shape
-
     if scene.footprint is None or around is None:
         return True
-    return bool(around.intersects(shape(dict(scene.footprint))))
+    return bool(around.intersects(footprint(scene.footprint)))

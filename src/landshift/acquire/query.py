@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pystac
     from odc.geo.geom import Geometry
 
+    from landshift.acquire.dateline import Box
+
 __all__ = ["Query", "SearchResult", "Skipped", "Source", "moment", "narrow"]
 
 
@@ -77,19 +79,18 @@ class Query:
         if self.sensor is not None and _other_satellite(item, self.sensor):
             return f"not of {self.sensor}"
         if self._shape is not None and item.geometry is not None:
-            from shapely.geometry import shape
+            from landshift.acquire.dateline import footprint
 
-            if not self._shape.intersects(shape(item.geometry)):
+            if not self._shape.intersects(footprint(item.geometry)):
                 return "outside the place"
         return None
 
     @functools.cached_property
-    def bbox(self) -> tuple[float, float, float, float] | None:
-        """Left, bottom, right, top in degrees; None for everywhere."""
-        if self._shape is None:
-            return None
-        left, bottom, right, top = self._shape.bounds
-        return float(left), float(bottom), float(right), float(top)
+    def boxes(self) -> tuple[Box, ...]:
+        """Left, bottom, right, top in degrees; two where the place lies across 180 degrees, none for everywhere."""
+        from landshift.acquire.dateline import boxes
+
+        return () if self._shape is None else boxes(self._shape)
 
     @functools.cached_property
     def _shape(self) -> Any:
@@ -98,7 +99,9 @@ class Query:
             return None
         import shapely
 
-        made = self.outline.to_crs("EPSG:4326").geom
+        from landshift.acquire.dateline import in_degrees
+
+        made = in_degrees(self.outline)
         shapely.prepare(made)
         return made
 
@@ -158,17 +161,17 @@ def narrow(found: SearchResult, query: Query) -> SearchResult:
     Returns:
         Items by time and id, and all that was left out, by id.
     """
-    kept: dict[str, pystac.Item] = {}
+    kept: dict[tuple[str, str], pystac.Item] = {}
     skipped = list(found.skipped)
     for item in found.items:
-        reason = "listed twice" if item.id in kept else query.refuse(item)
+        reason = "listed twice" if _identity(item) in kept else query.refuse(item)
         if reason is None:
-            kept[item.id] = item
-        elif reason != "listed twice":
+            kept[_identity(item)] = item
+        else:
             skipped.append(Skipped(id=item.id, reason=reason, item=item))
     newest, older = _newest(list(kept.values()))
     skipped += [Skipped(id=i.id, reason="older processing of the same scene", item=i) for i in older]
-    order = sorted(newest, key=lambda item: (moment(item) or query.start, item.id))
+    order = sorted(newest, key=lambda item: (moment(item) or query.start, item.id, item.collection_id or ""))
     return SearchResult(items=tuple(order), skipped=tuple(sorted(skipped, key=lambda s: (s.id, s.reason))))
 
 
@@ -176,10 +179,15 @@ def _newest(items: Sequence[pystac.Item]) -> tuple[list[pystac.Item], list[pysta
     """Where a provider lists a scene in several processings, only the newest counts."""
     groups: dict[Any, list[pystac.Item]] = {}
     for item in items:
-        groups.setdefault(_granule(item) or item.id, []).append(item)
+        groups.setdefault(_granule(item) or _identity(item), []).append(item)
     newest = [max(group, key=_processing) for group in groups.values()]
-    chosen = {item.id for item in newest}
-    return newest, [item for item in items if item.id not in chosen]
+    chosen = {_identity(item) for item in newest}
+    return newest, [item for item in items if _identity(item) not in chosen]
+
+
+def _identity(item: pystac.Item) -> tuple[str, str]:
+    """What tells an item from all others: an id counts within its collection."""
+    return item.collection_id or "", item.id
 
 
 def _granule(item: pystac.Item) -> tuple[object, ...] | None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pystac
     from pystac_client.stac_api_io import StacApiIO
 
+    from landshift.acquire.dateline import Box
+
 __all__ = ["Stac"]
 
 PAGE: Final = 100
@@ -114,7 +116,7 @@ class Stac:
 
     def _ask(self, address: str, query: Query, io: StacApiIO) -> SearchResult:
         """Search an API page by page."""
-        if query.bbox is None:
+        if not query.boxes:
             hint = "give [place] a bbox or a geometry"
             raise ConfigError("a search of a catalogue needs a place", where=address, hint=hint)
         facts = self.facts()
@@ -127,8 +129,13 @@ class Stac:
                 "which collection is not said", where=address, hint=f"name `collection`; {hint}"
             )
         found = Walk()
-        for fields in _pages(address, wanted, query, io):
-            take(found, address, fields, skip=query.on_error == "skip")
+        seen: set[str] = set()
+        for box in query.boxes:
+            listed = list(_pages(address, wanted, (query, box), io))
+            for fields in listed:
+                if str(fields.get("id")) not in seen:  # a scene across 180 degrees lies in both boxes
+                    take(found, address, fields, skip=query.on_error == "skip")
+            seen.update(str(fields.get("id")) for fields in listed)
         note = facts.note(wanted) if facts is not None else ""
         if found.items and (note or _reader_pays(found)):
             note = note or "the bucket is requester-pays: set AWS keys and AWS_REQUEST_PAYER=requester"
@@ -159,7 +166,7 @@ def _locate(item: pystac.Item, walked: Walk, query: Query) -> bool:
 
 def _key(source: Stac, query: Query) -> str:
     """Name of a search: what the server was asked."""
-    asked = [query.bbox, query.start.isoformat(), query.end.isoformat(), query.sensor]
+    asked = [query.boxes, query.start.isoformat(), query.end.isoformat(), query.sensor]
     return key(source, json.dumps(asked))
 
 
@@ -171,18 +178,21 @@ def _is_api(root: Any) -> bool:
     return searchable or any(link.get("rel") == "search" for link in root.get("links") or [])
 
 
-def _pages(address: str, collection: str, query: Query, io: StacApiIO) -> Iterator[Mapping[str, Any]]:
-    """Items of all pages, as JSON."""
+def _pages(
+    address: str, collection: str, asked: tuple[Query, Box], io: StacApiIO
+) -> Iterator[Mapping[str, Any]]:
+    """Items of all pages for one box, as JSON."""
     from pystac_client import Client
     from pystac_client.exceptions import APIError
 
+    query, box = asked
     try:
         client = Client.open(address, stac_io=io)
         advertised = {str(link.extra_fields.get("method") or "GET") for link in client.get_links("search")}
         search = client.search(
             method="POST" if "POST" in advertised else "GET",
             collections=[collection],
-            bbox=list(query.bbox or ()),
+            bbox=list(box),
             datetime=(query.start, query.end),
             limit=PAGE,
         )

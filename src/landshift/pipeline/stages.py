@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landshift.config import Product, Recipe
-from landshift.errors import ConfigError, LabelError
+from landshift.errors import LabelError
+from landshift.pipeline.mark import input_mark
 from landshift.pipeline.output import Output, Stage, hash_of
 from landshift.pipeline.survey import Survey
 from landshift.pipeline.watch import Watch
@@ -84,19 +85,6 @@ class Context:
         return {train.model: self.out.path / "model"} | compared
 
 
-def file_mark(path: Path) -> list[Any]:
-    """What tells that an input file is the same: its name and the hash of its bytes."""
-    import hashlib
-
-    if path.is_dir():
-        return [file_mark(part) for part in sorted(path.rglob("*")) if part.is_file()]
-    if not path.is_file():
-        raise ConfigError(
-            "there is no such file", where=str(path), hint="paths are relative to the recipe's folder"
-        )
-    return [path.name, hashlib.sha256(path.read_bytes()).hexdigest()[:16]]
-
-
 def inventory(context: Context) -> Stage:
     """``scenes.parquet``: every scene that is used, and those that are not with their reasons."""
     from landshift.acquire.inventory import write_inventory
@@ -159,7 +147,7 @@ def labels(context: Context) -> Stage | None:
     from landshift.cube.labels import labels as make
 
     absolute = dataclasses.replace(step, path=str(label_path(context)))
-    settings = table(step) | {"path": file_mark(Path(absolute.path)), "place": context.survey.place}
+    settings = table(step) | {"path": input_mark(Path(absolute.path)), "place": context.survey.place}
 
     def work() -> dict[str, Any]:
         return make(absolute, context.survey.geobox, out=context.out.path / "labels.zarr")
@@ -258,7 +246,7 @@ def zonal(context: Context, keys: Keys) -> Stage | None:
     zones = truth_path(context, step.zones)
     return Stage(
         name="zonal",
-        settings=table(step) | {"zones": file_mark(zones)},
+        settings=table(step) | {"zones": input_mark(zones)},
         inputs=(keys["predict"], keys.get("change", "")),
         work=partial(find_zones, context, zones),
         outputs=(),

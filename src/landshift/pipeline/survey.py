@@ -12,9 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from landshift.acquire.dateline import footprint, in_degrees
 from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe, Source
 from landshift.errors import LandshiftError, NoScenesError, SceneError
+from landshift.pipeline.mark import file_mark
 from landshift.pipeline.output import hash_of
 from landshift.place import NativeGrid, grid_of, pixel_m
 from landshift.scene import BandFile, Pass, QualityFile, Scene, passes, scene_from_item
@@ -69,6 +71,7 @@ class Survey:
             [
                 [
                     scene.id,
+                    scene.collection,
                     scene.time.isoformat(),
                     {name: _file(band) for name, band in scene.bands.items()},
                     None if scene.quality is None else _mask(scene.quality),
@@ -116,10 +119,9 @@ def survey(
         skipped += left
         grouped[source.name] = passes(scenes)
         bands[source.name] = _bands(source, scenes)
-        ids = {scene.id for scene in scenes}
-        kept[source.name] = tuple(
-            sorted((i for i in items[source.name] if i.id in ids), key=lambda item: item.id)
-        )
+        used = {(scene.collection, scene.id) for scene in scenes}
+        chosen = (i for i in items[source.name] if (i.collection_id or "", i.id) in used)
+        kept[source.name] = tuple(sorted(chosen, key=lambda item: (item.id, item.collection_id or "")))
     if not any(grouped.values()):
         raise _nothing(recipe, skipped)
     return Survey(
@@ -171,12 +173,10 @@ def _resolve(
     source: Source, items: Sequence[pystac.Item], geobox: GeoBox, *, skip: bool
 ) -> tuple[list[Scene], list[Skipped]]:
     """Scenes of the items that have the wanted bands and touch the grid."""
-    from odc.geo.geom import Geometry
-
-    corner = geobox.extent.to_crs("EPSG:4326")
+    corner = in_degrees(geobox.extent)
     scenes, skipped = [], []
     for item in items:
-        if item.geometry is not None and not Geometry(item.geometry, "EPSG:4326").intersects(corner):
+        if item.geometry is not None and not footprint(item.geometry).intersects(corner):
             skipped.append(Skipped(source=source.name, id=item.id, reason="outside the place", item=item))
             continue
         try:
@@ -267,7 +267,7 @@ def _crop(geobox: GeoBox, side_m: float) -> GeoBox:
 
 
 def _file(band: BandFile) -> list[Any]:
-    """What tells that a band's file is the same: its name, its size where it is local, what its numbers mean."""
+    """What tells that a band's file is the same: its mark where it is local, else its name, and what its numbers mean."""
     return [*_named(band.href), band.index, band.scale, band.offset, band.nodata, band.variable]
 
 
@@ -277,10 +277,10 @@ def _mask(layer: QualityFile) -> list[Any]:
 
 
 def _named(href: str) -> list[Any]:
-    """Name and size of a file; where it lies does not count."""
-    local = Path(href)
-    size = local.stat().st_size if "://" not in href and local.is_file() else None
-    return [Path(href.partition("?")[0]).name, size]
+    """Mark of a local file, name of a remote one; where it lies does not count."""
+    if "://" not in href and Path(href).is_file():
+        return file_mark(Path(href))
+    return [Path(href.partition("?")[0]).name]
 
 
 def _nothing(recipe: Recipe, skipped: Sequence[Skipped]) -> LandshiftError:
