@@ -24,7 +24,7 @@ from landshift.acquire.datasets import Raster
 from landshift.acquire.place import place
 from landshift.acquire.read import needed, read
 from landshift.acquire.tiles import TileReader
-from landshift.errors import ConfigError, GridError, NetworkError, SceneError
+from landshift.errors import ConfigError, NetworkError, SceneError
 from landshift.kernel.resample import Method
 from landshift.plan import plan_blocks
 from landshift.scene import BandFile, Pass, QualityFile, Scene, passes
@@ -538,7 +538,11 @@ def test_a_reader_of_its_own_is_closed_when_reading_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[TileReader] = []
-    monkeypatch.setattr(TileReader, "close", closed.append)
+
+    def close(self: TileReader) -> None:
+        closed.append(self)
+
+    monkeypatch.setattr(TileReader, "close", close)
     with pytest.raises(SceneError):
         read(passes([scene(red=str(tmp_path / "none.tif"))]), grid(), bands=["red"])
     assert len(closed) == 1

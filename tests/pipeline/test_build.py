@@ -206,3 +206,16 @@ def test_sources_without_a_common_band_are_refused(strip: Strip, tmp_path: Path)
     other = {**source, "name": "other", "bands": ["green"]}
     with pytest.raises(ConfigError, match="no band in common"):
         build(strip(source=[source, other]), tmp_path / "out")
+
+
+def test_two_looks_of_one_moment_are_refused_with_both_names(strip: Strip, tmp_path: Path) -> None:
+    source = strip()["source"][0]
+    twin = {**source, "name": "twin"}
+    with pytest.raises(ConfigError, match="two looks are of the same moment") as caught:
+        build(strip(source=[source, twin], product=[{"name": "seen", "kind": "observed"}]), tmp_path / "out")
+    one, other = caught.value.got
+    assert one.endswith(" of source s2")
+    assert other.endswith(" of source twin")
+    assert one.split(" of ")[0] == other.split(" of ")[0] != ""
+    assert "from = [" in str(caught.value.hint)
+    assert not (tmp_path / "out" / "cubes").exists()

@@ -7,6 +7,7 @@ that a changed product is redone alone and a killed run loses only the blocks in
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -124,6 +125,14 @@ class Build:
         from landshift.cube.store import create
 
         context = self.context
+        names = tuple(source.name for source in context.recipe.sources_of(product))
+        groups = sorted((group for name in names for group in context.survey.passes[name]), key=_when)
+        if not groups:
+            raise ConfigError(f"product {product.name} has no scenes", hint="look with `landshift search`")
+        step = self.timed(product)
+        of_looks = not hasattr(step, "period") and not hasattr(step, "every")
+        if of_looks:
+            _refuse_one_moment(product.name, groups)
         store = context.cube(product)
         marker = context.out.hidden / "stores" / f"{product.name}.key"
         if not (store.exists() and marker.is_file() and marker.read_text() == key):
@@ -133,11 +142,6 @@ class Build:
             shutil.rmtree(store, ignore_errors=True)
         if context.recipe.engine.on_error == "raise":
             self._reopen_holes(key)
-        names = tuple(source.name for source in context.recipe.sources_of(product))
-        groups = sorted((group for name in names for group in context.survey.passes[name]), key=_when)
-        if not groups:
-            raise ConfigError(f"product {product.name} has no scenes", hint="look with `landshift search`")
-        step = self.timed(product)
         observed = np.array([_stamp(group) for group in groups], "datetime64[ns]")
         times = np.asarray(step.times(observed))
         bands = _shared_bands([context.survey.bands[name] for name in names], product.name)
@@ -161,7 +165,7 @@ class Build:
             product=product.name,
             extra=_extra(step),
             indices=job.indices,
-            coords=_per_scene(groups) if not hasattr(step, "period") and not hasattr(step, "every") else {},
+            coords=_per_scene(groups) if of_looks else {},
             attrs={"landshift:key": key},
             blocks=plan.blocks,
         )
@@ -267,6 +271,18 @@ def _shared_bands(bands: Sequence[tuple[str, ...]], product: str) -> tuple[str, 
             hint="name `bands` of each source, or make a product of each",
         )
     return shared
+
+
+def _refuse_one_moment(product: str, groups: Sequence[Pass]) -> None:
+    """Two looks of the very same moment cannot share a time axis of looks."""
+    for one, other in itertools.pairwise(groups):
+        if _stamp(one) == _stamp(other):
+            raise ConfigError(
+                f"product {product} holds every look at its own time, and two looks are of the same moment",
+                where=f"{one.time:%Y-%m-%dT%H:%M:%S.%fZ}",
+                got=[f"{look.item_ids} of source {look.scenes[0].source}" for look in (one, other)],
+                hint="make a product of each source with `from = [...]`, or leave one of the two scenes out",
+            )
 
 
 def _variable(groups: Sequence[Pass]) -> str:
