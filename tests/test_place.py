@@ -7,7 +7,7 @@ from pathlib import Path
 
 import geopandas
 import pytest
-from shapely.geometry import box
+from shapely.geometry import Polygon, box
 
 from landshift.errors import ConfigError
 from landshift.place import NativeGrid, Place, Time, grid_of
@@ -53,6 +53,18 @@ def test_a_geometry_selects_features(tmp_path: Path) -> None:
 def test_a_place_that_makes_no_sense_is_refused(values: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         Place(**values)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_borders_that_cross_themselves_still_make_a_place(tmp_path: Path) -> None:
+    bow = Polygon([(0, 0), (600, 600), (600, 0), (0, 600)])
+    overlapping = Polygon([(0, 0), (600, 500), (600, 0), (0, 500)])
+    geopandas.GeoDataFrame(geometry=[bow, overlapping, None], crs=3035).to_file(tmp_path / "bow.gpkg")
+    outline = Place(geometry="bow.gpkg").outline(tmp_path)
+    assert outline is not None and outline.geom.is_valid
+    assert outline.geom.bounds == (0, 0, 600, 600)
+    geopandas.GeoDataFrame(geometry=[Polygon()], crs=3035).to_file(tmp_path / "void.gpkg")
+    with pytest.raises(ConfigError, match="is empty"):
+        Place(geometry="void.gpkg").outline(tmp_path)
 
 
 def test_a_missing_geometry_is_named(tmp_path: Path) -> None:

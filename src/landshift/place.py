@@ -110,7 +110,10 @@ class Place:
             raise ConfigError(
                 "the place's geometry has no CRS", where=str(path), hint="write one into the file"
             )
-        return Geometry(frame.geometry.union_all(), frame.crs)
+        whole = frame.geometry.make_valid().union_all()  # real borders cross themselves
+        if whole.is_empty:
+            raise ConfigError("the place's geometry is empty", where=str(path), hint="look at it in a GIS")
+        return Geometry(whole, frame.crs)
 
 
 def grid_of(place: Place, *, base: Path, native: NativeGrid | None = None) -> GeoBox:

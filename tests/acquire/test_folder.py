@@ -108,6 +108,25 @@ def test_files_of_one_band_each_become_one_item(tmp_path: Path) -> None:
     }
 
 
+def test_numbered_bands_of_one_scene_are_one_item_and_only_the_sensor_says_what_they_are(
+    tmp_path: Path,
+) -> None:
+    for band in ("B1", "B4", "B5", "B11", "BQA"):  # B11 alone would be taken for Sentinel-2's
+        write(tmp_path / f"LC08_L1TP_014031_20180106_{band}.TIF")
+    (item,) = adopt(tmp_path)
+    assert sorted(item.assets) == ["B1", "B11", "B4", "B5", "BQA"]
+    assert item.id == "LC08_L1TP_014031_20180106"
+    folder = Folder(path=str(tmp_path), bands=("red", "nir08"))
+    (item,) = folder.find(Query(sensor="landsat-8-9-c2l2")).items
+    assert sorted(item.assets) == ["nir08", "red"]
+
+
+def test_numbers_of_plots_that_look_like_bands_part_files_of_many_bands(tmp_path: Path) -> None:
+    for plot in ("B1", "B2"):
+        write(tmp_path / f"{plot}_20200101.tif", pixels=np.ones((3, 8, 8), np.uint16))
+    assert [item.id for item in adopt(tmp_path)] == ["B1_20200101", "B2_20200101"]
+
+
 def test_tiles_of_one_date_are_one_pass(tmp_path: Path) -> None:
     for tile in range(3):
         write(

@@ -181,6 +181,8 @@ def test_a_wrong_override_says_what_is_wrong(tmp_path: Path, override: str, word
         ({"product": [{"kind": "composite", "from": ["s3"]}]}, "unknown source"),
         ({"product": [{"kind": "composite"}, {"kind": "composite"}]}, "same name"),
         ({"product": [{"kind": "composite", "indices": ["ndvii"]}]}, "ndvi"),
+        ({"zonal": {"zones": "a.gpkg"}}, "add [labels] and [train]"),
+        ({"split": {}}, "add [labels] and [train]"),
         ({"report": "A title"}, "write it as [report]"),
         ({"source": "earth-search"}, "[[source]]"),
         ({"source": ["earth-search"]}, "[[source]]"),

@@ -19,25 +19,26 @@ _POLARISATIONS: Final = frozenset({"vv", "vh", "hh", "hv"})
 
 
 def common_names(names: Sequence[str], sensor: str | None) -> tuple[str | None, ...]:
-    """Common name of each band, or None where it cannot be told.
+    """Common name of each band of one scene, or None where it cannot be told.
 
     Args:
-        names: Names as a file or a user gives them.
+        names: Names as files or a user give them; those that no sensor knows, such as ``NDVI``, say nothing of the others.
         sensor: Sensor the recipe names, if it does.
 
     >>> common_names(["B04", "B8A"], None), common_names(["SR_B4"], None), common_names(["SR_B4"], "landsat-4-7-c2l2")
     (('red', 'nir08'), (None,), ('nir08',))
-    >>> common_names(["ndvi"], None)
-    (None,)
+    >>> common_names(["ndvi", "B04"], None), common_names(["B1", "B11"], None)
+    ((None, 'red'), (None, None))
     """
     if sensor is not None and sensor in sensors.names():
         known = _lookup(sensors.get(sensor))
         return tuple(known.get(name.lower()) for name in names)
     readings = []
+    telling = [name.lower() for name in names if _meanings(name, None)]
     for each in sensors.names():
         known = _lookup(sensors.get(each))
-        if all(name.lower() in known for name in names):
-            readings.append(tuple(known[name.lower()] for name in names))
+        if all(name in known for name in telling):
+            readings.append(tuple(known.get(name.lower()) for name in names))
     agreed = readings and all(reading == readings[0] for reading in readings)
     return readings[0] if agreed else tuple(_plain(name) for name in names)
 

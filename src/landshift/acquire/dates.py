@@ -38,6 +38,11 @@ _FORMATS: Final = (
 )
 """Ways of writing a date in a name, tried in this order."""
 
+_OLD_LANDSAT: Final = re.compile(
+    r"L[COTEM][1-9]\d{6}((?:19|20)\d\d(?:[0-2]\d\d|3[0-5]\d|36[0-5]))[A-Z]{3}\d\d"
+)
+"""Landsat scene identifiers before the collections: satellite, path, row, year and day of the year, station, version."""
+
 _DIGITS: Final = {
     "Y": r"(?:19|20)\d\d",
     "m": r"\d\d",
@@ -66,6 +71,8 @@ def date_of(path: PurePath, tags: Mapping[str, str], rule: str | None) -> dateti
     '2016-03-12T00:00:00+00:00'
     >>> date_of(PurePath("ndvi_2019161.tif"), {}, "%Y%j").date().isoformat()
     '2019-06-10'
+    >>> date_of(PurePath("LT52240631988227CUB02_B3.TIF"), {}, None).date().isoformat()
+    '1988-08-14'
     >>> date_of(PurePath("a.tif"), {"WHEN": "2020-02-01"}, "WHEN").date().isoformat()
     '2020-02-01'
     """
@@ -96,6 +103,9 @@ def parse(text: str) -> datetime | None:
 
 def _in_names(path: PurePath, formats: tuple[str, ...]) -> datetime | None:
     for name in (path.name, path.parent.name):
+        old = _OLD_LANDSAT.search(name) if formats is _FORMATS else None
+        if old is not None:
+            return datetime.strptime(old[1], "%Y%j").replace(tzinfo=UTC)
         for form in formats:
             found = next(_matches(name, form), None)
             if found is not None:

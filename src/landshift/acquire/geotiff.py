@@ -1,7 +1,7 @@
 """Plain rasters with a date in their name or tags: one item per date and tile.
 
 Files that hold all bands become an item each. Files that hold one band each, told apart by the band's name in theirs
-(``field_20200101_B04.tif``, ``field_20200101_B08.tif``), become one item together. Tiles of one date stay items of
+(``field_20200101_B04.tif``, ``LC08_L1TP_014031_20180106_B5.TIF``), become one item together. Tiles of one date stay items of
 their own: they are fused as one pass when they are read.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from landshift import sensor as sensors
 from landshift.acquire.bands import band_fields, common_names, contradict, find_band, quantity_of
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from landshift.acquire.folder import Folder
 
 __all__ = ["groups"]
+
+_NUMBERED: Final = re.compile(r"B\d{1,2}|BQA|band\d{1,2}")
+"""Bands as files of many sensors number them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,20 +94,18 @@ def _split_band(stem: str, given: Sequence[str], sensor: str | None) -> tuple[st
 
 @functools.lru_cache(maxsize=4096)
 def _is_band(text: str, given: tuple[str, ...], sensor: str | None) -> bool:
-    if given:
-        wanted = {name.lower() for name in given}
-        commons = {name for name in common_names([text], sensor) if name}
-        return text.lower() in wanted or bool(commons & wanted)
-    known = (
-        [sensors.get(sensor)]
-        if sensor in sensors.names() and sensor
-        else [*map(sensors.get, sensors.names())]
-    )
-    return any(text in {band.name, band.native} for each in known for band in each.bands)
+    if _NUMBERED.fullmatch(text) or text.lower() in {name.lower() for name in given}:
+        return True
+    known = [sensor] if sensor is not None and sensor in sensors.names() else sensors.names()
+    return any(text in {band.name, band.native} for each in known for band in sensors.get(each).bands)
 
 
 def _items(name: str, members: Sequence[tuple[str, Path]], plan: _Plan) -> list[pystac.Item]:
+    among = tuple(band for band, _ in members)
+    members = _wanted(members, plan) if len(members) > 1 else members
     headers = [look(file) for _, file in members]
+    if len(members) > 1 and any(facts.count > 1 for facts in headers):  # what looked like a band was a number
+        return [item for _, file in members for item in _items(file.stem, [("", file)], plan)]
     first = headers[0]
     time = date_of(first.path, {**first.tags, **_band_tags(first)}, plan.folder.date)
     if time is None:
@@ -113,7 +114,7 @@ def _items(name: str, members: Sequence[tuple[str, Path]], plan: _Plan) -> list[
     layers: list[Layer] = []
     commons: list[str | None] = []
     for (band, _), facts in zip(members, headers, strict=True):
-        layer, known = _layer(band, facts, plan, alone=len(members) == 1)
+        layer, known = _layer(band, facts, plan, among)
         layers += layer
         commons += known
     mask = _mask_for(first.path, time, plan)
@@ -126,17 +127,30 @@ def _items(name: str, members: Sequence[tuple[str, Path]], plan: _Plan) -> list[
     return [make_item(name, time, layers, properties=properties)]
 
 
+def _wanted(members: Sequence[tuple[str, Path]], plan: _Plan) -> Sequence[tuple[str, Path]]:
+    """The files of the bands that the user names, and of the mask; all where none is named."""
+    asked = {name.lower() for name in (*plan.folder.bands, plan.folder.mask or "")}
+    commons = common_names([band for band, _ in members], plan.sensor)
+    found = [
+        member
+        for member, common in zip(members, commons, strict=True)
+        if member[0].lower() in asked or common in asked
+    ]
+    return found if plan.folder.bands and len(found) > (plan.folder.mask is not None) else members
+
+
 def _band_tags(facts: RasterFacts) -> dict[str, str]:
     """Tags of some writers carry a namespace, as in ``NC_GLOBAL#date``."""
     return {key.rsplit("#", maxsplit=1)[-1]: value for key, value in facts.tags.items() if "#" in key}
 
 
 def _layer(
-    band: str, facts: RasterFacts, plan: _Plan, *, alone: bool
+    band: str, facts: RasterFacts, plan: _Plan, among: tuple[str, ...]
 ) -> tuple[list[Layer], list[str | None]]:
-    """One asset for all bands of a file; where one of its bands is the mask, an asset for each."""
-    names = _names(band, facts, plan, alone=alone)
-    commons = common_names(names, plan.sensor)
+    """One asset for all bands of a file, itself one ``among`` others; where one of its bands is the mask, one for each."""
+    names = _names(band, facts, plan, alone=len(among) == 1)
+    together = tuple(dict.fromkeys((*names, *(among if len(among) > 1 else ()))))
+    commons = common_names(together, plan.sensor)[: len(names)]
     shown = [_shown(name, common, plan.folder.bands) for name, common in zip(names, commons, strict=True)]
     neutral = facts.neutral
     fields = [

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from landshift.config import parse
 from landshift.config.tables import Cache, Engine, Product, Report, Source, Train
@@ -21,6 +21,9 @@ from landshift.place import Place, Time
 from landshift.step import table
 
 __all__ = ["Recipe"]
+
+_TAUGHT: Final = ("features", "samples", "split", "change", "zonal")
+"""Tables that nothing reads without ``[train]``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +125,13 @@ class Recipe:
         products = parse.products_of(expanded.get("product"), indices.names if indices else (), sources)
         home = Path.cwd() if base is None else base
         made = cls(sources=sources, products=products, base=home, values=merged, **parts)
+        idle = [] if made.train else [name for name in _TAUGHT if name in parts]
+        if idle:
+            raise ConfigError(
+                f"[{idle[0]}] works on models or their maps, and the recipe trains none",
+                where=f"[{idle[0]}]",
+                hint=f"add [labels] and [train], or leave [{idle[0]}] out",
+            )
         if made.train is not None:
             made.product(made.train.product)
             for name in (made.train.model, *made.train.compare, *made.train.settings):
