@@ -50,7 +50,8 @@ def in_degrees(outline: Geometry) -> BaseGeometry:
     def ring(points: Any) -> NDArray[np.float64]:
         lon, lat = project(*shapely.get_coordinates(points).T)
         found = np.stack([lon, lat], axis=-1)
-        return found[np.isfinite(found).all(axis=-1)]
+        finite: NDArray[np.float64] = found[np.isfinite(found).all(axis=-1)]
+        return finite
 
     return folded([_followed(part.segmentize(step) if step else part, ring) for part in parts])
 
@@ -67,7 +68,7 @@ def footprint(geometry: Mapping[str, Any]) -> BaseGeometry:
     import shapely
     from shapely.geometry import shape
 
-    made: BaseGeometry = shape(geometry)
+    made: BaseGeometry = shape(dict(geometry))
     left, _, right, _ = made.bounds if not made.is_empty else (0.0, 0.0, 0.0, 0.0)
     if right - left <= 180 and left >= -180 and right <= 180:
         return made
@@ -88,14 +89,17 @@ def folded(parts: Sequence[BaseGeometry]) -> BaseGeometry:
     import shapely
     from shapely.affinity import translate
 
-    pieces = []
+    pieces: list[BaseGeometry] = []
     for part in parts:
+        left, _, right, _ = part.bounds
         for turn in (-720, -360, 0, 360, 720):
-            left, _, right, _ = part.bounds
+            if -180 + turn <= left and right <= 180 + turn:
+                pieces.append(translate(part, -turn) if turn else part)
+                break
             if left < 180 + turn and right > -180 + turn:
                 globe = shapely.box(-180 + turn, -90, 180 + turn, 90)
                 pieces += _polygons(translate(part.intersection(globe), -turn))
-    return shapely.union_all(pieces)
+    return pieces[0] if len(pieces) == 1 else shapely.union_all(pieces)
 
 
 def boxes(outline: BaseGeometry) -> tuple[Box, ...]:

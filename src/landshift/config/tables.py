@@ -42,7 +42,7 @@ class Engine:
     memory: str = "60%"
     """Limit of all workers of this machine together, such as ``"8GB"`` or a share of what is free."""
     on_error: Literal["raise", "skip"] = "raise"
-    """A file that cannot be read stops the run, or is left out and counted."""
+    """A damaged file stops the run, or is left out, listed and counted; a failing network always stops it."""
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
