@@ -213,7 +213,9 @@ def test_two_looks_of_one_moment_are_refused_with_both_names(strip: Strip, tmp_p
     twin = {**source, "name": "twin"}
     with pytest.raises(ConfigError, match="two looks are of the same moment") as caught:
         build(strip(source=[source, twin], product=[{"name": "seen", "kind": "observed"}]), tmp_path / "out")
-    one, other = caught.value.got
+    got = caught.value.got
+    assert isinstance(got, list)
+    one, other = got
     assert one.endswith(" of source s2")
     assert other.endswith(" of source twin")
     assert one.split(" of ")[0] == other.split(" of ")[0] != ""

@@ -120,7 +120,7 @@ def outline(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) 
     level = _level(reader, header, geobox, method)
     if level:
         header = _at_level(header, reader.header(raster, level))
-    warp = _warp(reader, header, _sketch(geobox))
+    warp = _warp(reader, header, geobox.zoom_out(_coarser(geobox)))
     window = warp.window("average")
     if window is None:
         return None
@@ -136,8 +136,7 @@ def _level(reader: TileReader, header: Header, whole: GeoBox, method: Method) ->
     if method == "nearest" or not header.overviews or _coincidence(header, whole) is not None:
         return 0
     part = _part_on(header, whole)
-    sketch = _sketch(part)
-    step = _warp(reader, header, sketch).step * max(sketch.shape) / max(part.shape)
+    step = _warp(reader, header, part.zoom_out(_coarser(part))).step / _coarser(part)
     return max(
         (number for number, factor in enumerate(header.overviews, 1) if factor <= step * ALIKE), default=0
     )
@@ -147,6 +146,8 @@ def _part_on(header: Header, whole: GeoBox) -> GeoBox:
     """The part of a place that lies on a source; all of it where that cannot be told."""
     from odc.geo.geobox import GeoBox
 
+    if whole.crs is None:
+        return whole
     extent = GeoBox(header.shape, header.affine, header.crs).extent.to_crs(whole.crs)
     if not np.isfinite(extent.boundingbox.bbox).all():
         return whole
@@ -163,9 +164,9 @@ def _part_on(header: Header, whole: GeoBox) -> GeoBox:
     return whole[parts[1], parts[0]]
 
 
-def _sketch(geobox: GeoBox) -> GeoBox:
-    """The same ground in few pixels."""
-    return geobox.zoom_out(max(1.0, max(geobox.shape) / OUTLINE_PX))
+def _coarser(geobox: GeoBox) -> float:
+    """How much coarser pixels are that outline a grid."""
+    return max(1.0, max(geobox.shape) / OUTLINE_PX)
 
 
 def _at_level(header: Header, overview: Header) -> Header:
