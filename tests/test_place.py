@@ -60,8 +60,9 @@ def test_borders_that_cross_themselves_still_make_a_place(tmp_path: Path) -> Non
     overlapping = Polygon([(0, 0), (600, 500), (600, 0), (0, 500)])
     geopandas.GeoDataFrame(geometry=[bow, overlapping, None], crs=3035).to_file(tmp_path / "bow.gpkg")
     outline = Place(geometry="bow.gpkg").outline(tmp_path)
-    assert outline is not None and outline.geom.is_valid
-    assert outline.geom.bounds == (0, 0, 600, 600)
+    assert outline is not None
+    assert outline.geom.is_valid
+    assert outline.geom.bounds == pytest.approx((0, 0, 600, 600))
     geopandas.GeoDataFrame(geometry=[Polygon()], crs=3035).to_file(tmp_path / "void.gpkg")
     with pytest.raises(ConfigError, match="is empty"):
         Place(geometry="void.gpkg").outline(tmp_path)

@@ -181,8 +181,6 @@ def test_a_wrong_override_says_what_is_wrong(tmp_path: Path, override: str, word
         ({"product": [{"kind": "composite", "from": ["s3"]}]}, "unknown source"),
         ({"product": [{"kind": "composite"}, {"kind": "composite"}]}, "same name"),
         ({"product": [{"kind": "composite", "indices": ["ndvii"]}]}, "ndvi"),
-        ({"zonal": {"zones": "a.gpkg"}}, "add [labels] and [train]"),
-        ({"split": {}}, "add [labels] and [train]"),
         ({"report": "A title"}, "write it as [report]"),
         ({"source": "earth-search"}, "[[source]]"),
         ({"source": ["earth-search"]}, "[[source]]"),
@@ -201,6 +199,14 @@ def test_what_does_not_fit_is_refused_with_what_would(changed: dict[str, Any], w
         Recipe.of(values() | changed)
     assert words in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("table", [{"zonal": {"zones": "a.gpkg"}}, {"change": {}}, {"split": {}}])
+def test_a_table_that_nothing_would_read_is_refused(table: dict[str, Any]) -> None:
+    untaught = {name: value for name, value in values().items() if name in {"time", "source", "product"}}
+    Recipe.of(untaught)
+    with pytest.raises(ConfigError, match=r"add \[labels\] and \[train\]"):
+        Recipe.of(untaught | table)
 
 
 def test_the_environment_fills_in_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
