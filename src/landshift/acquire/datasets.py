@@ -214,12 +214,12 @@ class Datasets:
         import rasterio
         from rasterio.errors import NotGeoreferencedWarning
 
+        options = gdal_options(raster.href) | (REMOTE_OPTIONS if raster.remote else {})
         key = (raster.opened, level)
         with self._lock:
             waiting = self._idle.get(key)
             dataset = waiting.pop() if waiting else None
             self._number -= dataset is not None
-        options = gdal_options(raster.href) | (REMOTE_OPTIONS if raster.remote else {})
         with rasterio.Env(**options) if options else nullcontext():
             try:
                 if dataset is None:

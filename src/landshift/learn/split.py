@@ -163,7 +163,7 @@ class Split:
         side = max(patch_px, min(side, min(shape) // 5))
         if self.block_m is not None:
             side = max(1, round(self.block_m / side_m))
-        units = BlockUnits.cut(shape, side)
+        units = BlockUnits.cut(shape, side, least_px=patch_px if self.block_m is None else 1)
         smallest = min(np.diff(units.row_edges).min(), np.diff(units.col_edges).min())
         if smallest < patch_px:
             raise ConfigError(

@@ -44,15 +44,22 @@ class BlockUnits:
     col_edges: tuple[int, ...]
 
     @classmethod
-    def cut(cls, shape: tuple[int, int], side_px: int) -> BlockUnits:
+    def cut(cls, shape: tuple[int, int], side_px: int, *, least_px: int = 1) -> BlockUnits:
         """Blocks of about ``side_px``, all of one size to a pixel, none left over at the edges.
+
+        Args:
+            shape: Rows and columns of the raster.
+            side_px: Wanted side.
+            least_px: No block is narrower, unless the raster is.
 
         >>> BlockUnits.cut((512, 300), 100).col_edges
         (0, 100, 200, 300)
+        >>> BlockUnits.cut((310, 310), 64).row_edges, BlockUnits.cut((310, 310), 64, least_px=64).row_edges
+        ((0, 62, 124, 186, 248, 310), (0, 77, 155, 232, 310))
         """
         edges = []
         for size in shape:
-            parts = max(1, round(size / side_px))
+            parts = max(1, min(round(size / side_px), size // least_px))
             edges.append(tuple(i * size // parts for i in range(parts + 1)))
         return cls(*edges)
 
