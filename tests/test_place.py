@@ -7,10 +7,12 @@ from pathlib import Path
 
 import geopandas
 import pytest
+from odc.geo.geobox import GeoBox
+from shapely import geometry
 from shapely.geometry import Polygon, box
 
 from landshift.errors import ConfigError
-from landshift.place import NativeGrid, Place, Time, grid_of
+from landshift.place import NativeGrid, Place, Time, footprint, grid_of, pixel_at_centre_m
 
 NATIVE = NativeGrid(
     crs="EPSG:32633", resolution=10.0, anchor=(500005.0, 5400003.0), bounds=(5e5, 54e5, 501e3, 5401e3)
@@ -29,6 +31,32 @@ def test_on_the_scenes_own_grid_their_corners_are_kept() -> None:
     assert ((grid.affine.c - 500005) % 10, (grid.affine.f - 5400003) % 10) == (0, 0)
     left, bottom, right, top = grid.boundingbox
     assert left <= 5e5 and bottom <= 54e5 and right >= 501e3 and top >= 5401e3  # noqa: PT018 - one claim: it covers
+
+
+def test_a_footprint_is_the_grids_outline_and_is_cut_at_the_antimeridian() -> None:
+    from pyproj import Transformer
+    from shapely.geometry import shape
+
+    near = GeoBox.from_bbox((290000, 5_400_000, 310000, 5_420_000), "EPSG:32633", resolution=100)
+    outline, bounds = footprint(near)
+    to_degrees = Transformer.from_crs(32633, 4326, always_xy=True)
+    for corner in ((290000, 5_400_000), (310000, 5_420_000)):
+        assert shape(outline).distance(geometry.Point(to_degrees.transform(*corner))) < 1e-6
+    assert bounds == pytest.approx(shape(outline).bounds, abs=1e-6)
+    across, edges = footprint(GeoBox.from_bbox((180000, 8e6, 240000, 8.02e6), "EPSG:32701", resolution=100))
+    west, east = sorted(part.bounds[0] for part in shape(across).geoms)
+    assert (west, east < 180.0 < 181.0) == (-180.0, True)
+    assert edges[0] == pytest.approx(east) and edges[2] < -179  # noqa: PT018 - one claim: west is larger than east
+
+
+def test_pixels_of_a_grid_in_degrees_are_as_long_as_on_the_ground() -> None:
+    from pyproj import Geod
+
+    grid = GeoBox.from_bbox((14.0, 50.0, 14.02, 50.02), "EPSG:4326", resolution=0.0001)
+    high, wide = pixel_at_centre_m(grid)
+    sphere = Geod(a=6378137.0, b=6378137.0)
+    assert high == pytest.approx(sphere.inv(14.0, 50.01, 14.0, 50.0101)[2], rel=1e-3)
+    assert wide == pytest.approx(sphere.inv(14.0, 50.01, 14.0001, 50.01)[2], rel=1e-3)
 
 
 def test_a_geometry_selects_features(tmp_path: Path) -> None:

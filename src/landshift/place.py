@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
     from odc.geo.geom import Geometry
 
-__all__ = ["NativeGrid", "Place", "Time", "grid_of", "pixel_m"]
+__all__ = ["NativeGrid", "Place", "Time", "footprint", "grid_of", "pixel_at_centre_m", "pixel_m"]
 
 SNAP_PX: Final = 6
 """The grid's origin and size are multiples of this many pixels."""
@@ -190,6 +190,52 @@ def pixel_m(geobox: GeoBox) -> tuple[float, NDArray[np.float64]]:
         return high * _DEGREE_M, wide * _DEGREE_M * narrow
     metres = float(crs.proj.axis_info[0].unit_conversion_factor)
     return high * metres, np.full(rows, wide * metres)
+
+
+def pixel_at_centre_m(geobox: GeoBox) -> tuple[float, float]:
+    """Height and width of the pixels in the middle of a grid, in metres to three digits; see :func:`pixel_m`.
+
+    Args:
+        geobox: A grid along the axes of its CRS.
+
+    >>> from odc.geo.geobox import GeoBox
+    >>> pixel_at_centre_m(GeoBox.from_bbox((14, 60, 14.2, 60.1), "EPSG:4326", resolution=0.05))
+    (5566.0, 2780.896)
+    """
+    height, width = pixel_m(geobox)
+    return round(height, 3), round(float(width[len(width) // 2]), 3)
+
+
+def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
+    """Where a grid lies, as GeoJSON has it: longitudes and latitudes to six digits.
+
+    Edges are curved as the projection curves them. A grid across the antimeridian is cut there, and its bounds
+    then have a west that is larger than the east.
+
+    Args:
+        geobox: The grid.
+
+    Returns:
+        The outline, and left, bottom, right, top.
+
+    >>> from odc.geo.geobox import GeoBox
+    >>> footprint(GeoBox.from_bbox((14, 60, 14.2, 60.1), "EPSG:4326", resolution=0.05))[1]
+    [14.0, 60.0, 14.2, 60.1]
+    """
+    fine = max(geobox.shape) * abs(float(geobox.resolution.x)) / 8
+    cut = geobox.extent.to_crs("EPSG:4326", resolution=fine, wrapdateline=True)
+    parts = list(cut.geoms) if cut.is_multi else [cut]
+    rings = [[[round(lon, 6), round(lat, 6)] for lon, lat in part.exterior.points] for part in parts]
+    boxes = [part.boundingbox for part in parts]
+    west = max(box.left for box in boxes) if len(parts) > 1 else boxes[0].left
+    east = min(box.right for box in boxes) if len(parts) > 1 else boxes[0].right
+    edges = (west, min(box.bottom for box in boxes), east, max(box.top for box in boxes))
+    shape = (
+        {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}
+        if len(rings) > 1
+        else {"type": "Polygon", "coordinates": rings}
+    )
+    return shape, [round(float(edge), 6) for edge in edges]
 
 
 @step(kind="table")

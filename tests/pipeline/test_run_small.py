@@ -42,8 +42,27 @@ def test_every_stage_is_done_in_order(town: Town) -> None:
 def test_the_folder_holds_what_the_contract_names(town: Town) -> None:
     names = {file.split("/")[0] for file in contents(town.out)}
     wanted = {"recipe.toml", "run.json", "scenes.parquet", "cubes", "labels.zarr", "model", "maps", "change"}
-    assert wanted | {"tables", "figures", "report.html", "site"} <= names
+    assert wanted | {"tables", "figures", "report.html", "site", "stac"} <= names
     assert not list(town.out.rglob("*.partial"))
+
+
+def test_the_catalogue_leads_to_every_cube_map_and_model(town: Town) -> None:
+    import pystac
+
+    root = pystac.Catalog.from_file(str(town.out / "stac" / "catalog.json"))
+    found = {f"{item.get_collection().id}/{item.id}": item for item in root.get_items(recursive=True)}  # type: ignore[union-attr] # every item has one
+    assert {"cube-regular/regular", "cube-yearly/yearly", "labels/labels", "maps/2020", "maps/2021"} <= set(
+        found
+    )
+    (model,) = [item for name, item in found.items() if name.startswith("models/")]
+    assert model.properties["mlm:name"] == "landshift forest"
+    for item in found.values():
+        assert item.properties["landshift:simulated"] is True
+        assert all(Path(str(asset.get_absolute_href())).exists() for asset in item.assets.values())
+    assert (
+        Path(str(model.assets["model"].get_absolute_href())).resolve()
+        == (town.out / "model" / "model.onnx").resolve()
+    )
 
 
 def test_no_file_of_the_result_holds_a_path_of_this_machine(town: Town) -> None:

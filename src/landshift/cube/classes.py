@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from landshift.errors import ConfigError
 
-__all__ = ["LandClass", "as_records", "colour_of", "from_names", "from_records"]
+__all__ = ["LandClass", "as_records", "as_stac", "colour_of", "from_names", "from_records"]
 
 _KNOWN: Final[Mapping[str, str]] = {
     "water": "#2b83ba",
@@ -123,6 +123,23 @@ def from_names(names: Sequence[str] | Mapping[str, int]) -> tuple[LandClass, ...
 def as_records(classes: Iterable[LandClass]) -> list[dict[str, Any]]:
     """Classes as plain mappings, for attributes and tags."""
     return [asdict(one) for one in classes]
+
+
+def as_stac(classes: Iterable[LandClass]) -> list[dict[str, Any]]:
+    """Classes as the STAC extension *classification* 2.0.0 has them: ``name`` is one word, ``title`` for people.
+
+    >>> as_stac(from_names(["bare soil"]))
+    [{'value': 1, 'name': 'bare_soil', 'title': 'bare soil', 'color_hint': 'C49A6C'}]
+    """
+    return [
+        {
+            "value": one.value,
+            "name": re.sub(r"[^0-9A-Za-z-]+", "_", one.name).strip("_") or f"class_{one.value}",
+            "title": one.name,
+            "color_hint": one.colour.lstrip("#").upper(),
+        }
+        for one in classes
+    ]
 
 
 def from_records(records: Iterable[Mapping[str, Any]]) -> tuple[LandClass, ...]:

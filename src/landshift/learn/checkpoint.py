@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from landshift.cube.classes import LandClass, as_records, from_records
+from landshift.cube.classes import LandClass, as_records, as_stac, from_records
 from landshift.errors import ModelError
 from landshift.learn.dataset import Normalisation
 from landshift.learn.features import Features
 from landshift.learn.models.forest import RandomForest
 from landshift.learn.models.unet import UNet
+from landshift.place import footprint
 from landshift.step import from_table, table
 
 if TYPE_CHECKING:
@@ -152,9 +153,7 @@ def write(checkpoint: Checkpoint, geobox: GeoBox, metrics: dict[str, Any]) -> No
 
 def _item(checkpoint: Checkpoint, geobox: GeoBox) -> dict[str, Any]:
     """The STAC item of a model; extension MLM 1.5.2."""
-    bounds = [round(float(edge), 6) for edge in geobox.geographic_extent.boundingbox]
-    left, bottom, right, top = bounds
-    ring = [[left, bottom], [right, bottom], [right, top], [left, top], [left, bottom]]
+    shape, bounds = footprint(geobox)
     weights = {"model.safetensors": ("application/octet-stream", ["mlm:weights", "data"])}
     assets: dict[str, Any] = {
         "model": {
@@ -172,7 +171,7 @@ def _item(checkpoint: Checkpoint, geobox: GeoBox) -> dict[str, Any]:
         "stac_version": "1.1.0",
         "stac_extensions": [MLM, CLASSIFICATION],
         "id": f"{checkpoint.name}-{checkpoint.fingerprint}",
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "geometry": shape,
         "bbox": bounds,
         "properties": _properties(checkpoint),
         "links": [],
@@ -219,15 +218,7 @@ def _properties(checkpoint: Checkpoint) -> dict[str, Any]:
                     "dim_order": ["batch", "class", *dims[2:]],
                     "data_type": "float32",
                 },
-                "classification:classes": [
-                    {
-                        "value": one["value"],
-                        "name": one["name"],
-                        "title": one["name"],
-                        "color_hint": one["colour"].lstrip("#").upper(),
-                    }
-                    for one in classes
-                ],
+                "classification:classes": as_stac(checkpoint.classes),
                 "post_processing_function": None,
             }
         ],

@@ -11,11 +11,12 @@ __all__ = ["publish"]
 
 
 def publish(context: Context) -> dict[str, Any]:
-    """Draw ``figures/``, write ``report.html`` and, where there are maps, ``site/``."""
+    """Draw ``figures/``, write ``report.html``, where there are maps ``site/``, and the catalogue ``stac/``."""
     from landshift.pipeline.stages import truth_path
     from landshift.show.preview import preview
     from landshift.show.render import draw_figures
     from landshift.show.report import write_report
+    from landshift.show.stac import write_stac
 
     out, watch = context.out.path, context.watch
     for number, product in enumerate(context.recipe.products, start=1):
@@ -37,4 +38,5 @@ def publish(context: Context) -> dict[str, Any]:
         write_site(
             out, zones=zones, zone_id=None if zonal is None else zonal.id, progress=context.watch.progress
         )
+    write_stac(out)
     return {"figures": len(figures)}

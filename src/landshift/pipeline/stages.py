@@ -271,10 +271,10 @@ def score(context: Context, keys: Keys) -> Stage | None:
 
 
 def publish(context: Context, keys: Keys) -> Stage:
-    """``figures/``, ``report.html`` and ``site/``."""
+    """``figures/``, ``report.html``, ``stac/`` and ``site/``."""
     from landshift.pipeline.publish import publish as work
 
-    outputs = ("figures", "report.html") + (("site",) if "predict" in keys else ())
+    outputs = ("figures", "report.html", "stac") + (("site",) if "predict" in keys else ())
     return Stage(
         name="publish",
         settings={"report": table(context.recipe.report)},

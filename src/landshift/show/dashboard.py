@@ -22,6 +22,7 @@ from landshift.cube.classes import LandClass, as_records
 from landshift.cube.maps import map_geobox, read_classes
 from landshift.cube.tables import read_table
 from landshift.errors import StoreError
+from landshift.place import footprint, pixel_at_centre_m
 from landshift.plan import cores, write_atomic
 from landshift.show.credits import credit_of
 from landshift.show.images import year_images
@@ -188,22 +189,13 @@ def _picture(frame: Frame, pyramid: Pyramid, coverages: list[dict[str, list[list
 
 def _place(geobox: GeoBox, span: Span) -> dict[str, Any]:
     """Where the map lies: bounds in degrees, pixel size, and the zoom that packs are cut at."""
-    box = geobox.geographic_extent.boundingbox
-    degrees = geobox.crs is not None and geobox.crs.geographic
     return {
-        "bounds": [round(float(value), 6) for value in box.bbox],
-        "pixel_m": None if degrees else round(abs(float(geobox.resolution.x)), 3),
-        "footprint": _footprint(geobox),
+        "bounds": [round(float(value), 6) for value in geobox.geographic_extent.boundingbox.bbox],
+        "pixel_m": round(math.sqrt(math.prod(pixel_at_centre_m(geobox))), 3),
+        "footprint": footprint(geobox)[0],
         "crs": str(geobox.crs),
         "tiles": {"zoom": span.zoom, "x": list(span.x), "y": list(span.y)},
     }
-
-
-def _footprint(geobox: GeoBox) -> dict[str, Any]:
-    """The sheet that the map covers, its edges curved as the projection curves them."""
-    outline = geobox.extent.to_crs("EPSG:4326", resolution=max(geobox.shape) * abs(geobox.resolution.x) / 8)
-    ring = [[round(lon, 6), round(lat, 6)] for lon, lat in outline.exterior.points]
-    return {"type": "Polygon", "coordinates": [ring]}
 
 
 class _Room:
@@ -342,10 +334,10 @@ def _districts(
         return None
     geobox = map_geobox(next(iter(maps.values())))
     known = sorted(set(tables["zonal"]["zone"].astype(str))) if "zonal" in tables else []
-    degrees = geobox.crs is not None and geobox.crs.geographic
-    metres = abs(float(geobox.resolution.x)) * (111_000 if degrees else 1)
-    extent = max(geobox.shape) * metres
-    return read_districts(zones, zone_id=zone_id, known=known, tolerance_m=max(metres / 3, extent / 8000))
+    pixel = pixel_at_centre_m(geobox)
+    extent = max(side * metres for side, metres in zip(geobox.shape, pixel, strict=True))
+    tolerance = max(min(pixel) / 3, extent / 8000)
+    return read_districts(zones, zone_id=zone_id, known=known, tolerance_m=tolerance)
 
 
 def _read_tables(folder: Path) -> dict[str, pd.DataFrame]:
