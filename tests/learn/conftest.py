@@ -68,7 +68,7 @@ def _landscape(seed: int) -> NDArray[np.uint8]:
     return cover
 
 
-def _write(path: Path, geobox: GeoBox, data: xr.Dataset, **layout: Any) -> None:
+def write_store(path: Path, geobox: GeoBox, data: xr.Dataset, **layout: Any) -> None:
     create(path, geobox=geobox, times=data["time"].to_numpy(), product=path.stem, **layout)
     for block in plan_blocks(geobox).blocks:
         write_block(path, block, data.isel(y=block.slices[0], x=block.slices[1]), threads=2)
@@ -98,12 +98,12 @@ def land(tmp_path_factory: pytest.TempPathFactory) -> Land:
         (4e6, 3e6, 4e6 + SHAPE[1] * 10, 3e6 + SHAPE[0] * 10), "EPSG:3035", resolution=10
     )
     truth = np.stack([_landscape(year) for year in YEARS])
-    _write(folder / "regular.zarr", geobox, _looks(truth, rng), variable="reflectance", names=BANDS)
+    write_store(folder / "regular.zarr", geobox, _looks(truth, rng), variable="reflectance", names=BANDS)
     labels = np.where(rng.random(truth.shape) < 0.4, truth, 0).astype(np.uint8)
     times = np.array([f"{year}-01-01" for year in YEARS], "datetime64[ns]")
     marked = xr.Dataset({"labels": (("time", "y", "x"), labels)}, coords={"time": times})
     attrs = {"classes": as_records(CLASSES)}
-    _write(folder / "labels.zarr", geobox, marked, variable="labels", names=(), attrs=attrs)
+    write_store(folder / "labels.zarr", geobox, marked, variable="labels", names=(), attrs=attrs)
     return Land(cube=folder / "regular.zarr", labels=folder / "labels.zarr", truth=truth, geobox=geobox)
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import xarray as xr
 
+from landshift.cube.classes import as_records
 from landshift.cube.maps import map_geobox, read_classes, read_map
 from landshift.cube.store import open_cube
-from landshift.errors import ConfigError, LabelError, ModelError
+from landshift.errors import ConfigError, DataQualityWarning, LabelError, ModelError
 from landshift.kernel.confusion import accumulate
 from landshift.learn.checkpoint import Checkpoint
-from landshift.learn.evaluate import evaluate, write_accuracy
+from landshift.learn.evaluate import evaluate, write_accuracy, write_history
+from landshift.learn.models.forest import RandomForest
 from landshift.learn.predict import Tiler, predict, tile_for
 from landshift.learn.split import FOLDS, windows
+from landshift.place import pixel_at_centre_m
 
 if TYPE_CHECKING:
     from learn.conftest import Land
@@ -85,15 +91,73 @@ def test_the_memory_limit_decides_how_large_a_tile_is(unet: Checkpoint, land: La
         tile_for(unet, cube, 2021, 2**16)
 
 
+def learned_at(folder: Path, height: float, width: float) -> None:
+    """Let a checkpoint say that it has learned from pixels of another size."""
+    item = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    item["properties"]["landshift:model"]["grid"]["resolution_m"] = [height, width]
+    (folder / "model.json").write_text(json.dumps(item), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "says"), [(10.0, 20.0, "refused"), (9.7, 10.0, "told"), (10.05, 10, "")]
+)
+def test_pixels_of_another_size_are_refused_or_told(
+    forest: Checkpoint, land: Land, tmp_path: Path, height: float, width: float, says: str
+) -> None:
+    copy = Path(shutil.copytree(forest.folder, tmp_path / "model"))
+    learned_at(copy, height, width)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if says == "refused":
+            with pytest.raises(ModelError, match="another pixel size"):
+                predict(copy, cube=land.cube, year=2021, out=tmp_path)
+        else:
+            predict(copy, cube=land.cube, year=2021, out=tmp_path)
+    told = [str(one.message) for one in caught if one.category is DataQualityWarning]
+    assert len(told) == (says == "told")
+    assert all("9.7 x 10 m" in text for text in told)
+
+
+def test_a_model_of_a_grid_in_degrees_knows_the_size_of_its_pixels_on_the_ground(
+    land: Land, tmp_path: Path
+) -> None:
+    from odc.geo.geobox import GeoBox
+
+    from landshift.cube.labels import read_labels
+    from learn.conftest import CLASSES, write_store
+
+    height, width = land.truth.shape[1:]
+    grid = GeoBox.from_bbox((14, 50, 14 + width * 1e-4, 50 + height * 1e-4), "EPSG:4326", resolution=1e-4)
+    dims = ("time", "y", "x")
+    looks = open_cube(land.cube).drop_vars(["y", "x"]).load()
+    marked = xr.Dataset(
+        {"labels": (dims, read_labels(land.labels).to_numpy())},
+        coords={"time": read_labels(land.labels)["time"]},
+    )
+    write_store(tmp_path / "regular.zarr", grid, looks, variable="reflectance", names=("green", "red", "nir"))
+    write_store(
+        tmp_path / "labels.zarr",
+        grid,
+        marked,
+        variable="labels",
+        names=(),
+        attrs={"classes": as_records(CLASSES)},
+    )
+    here = replace(land, cube=tmp_path / "regular.zarr", labels=tmp_path / "labels.zarr")
+    made = here.train(RandomForest(trees=3), tmp_path)
+    assert made.resolution_m == pixel_at_centre_m(grid)
+    assert made.resolution_m == pytest.approx((11.13, 7.15), abs=0.01)
+    assert predict(made.folder, cube=here.cube, year=2021, out=tmp_path).is_file()
+    with pytest.raises(ModelError, match="another pixel size"):
+        predict(made.folder, cube=land.cube, year=2021, out=tmp_path)
+
+
 def test_a_model_refuses_what_it_has_not_learned(unet: Checkpoint, land: Land, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no dates"):
         predict(unet.folder, cube=land.cube, year=1999, out=tmp_path)
     coarse = tmp_path / "coarse"
     shutil.copytree(unet.folder, coarse)
-    item = (coarse / "model.json").read_text(encoding="utf-8")
-    (coarse / "model.json").write_text(
-        item.replace('"resolution_m": 10.0', '"resolution_m": 30.0'), encoding="utf-8"
-    )
+    learned_at(coarse, 30.0, 30.0)
     with pytest.raises(ModelError, match="another pixel size"):
         predict(coarse, cube=land.cube, year=2021, out=tmp_path)
     (coarse / "model.safetensors").unlink()
@@ -135,6 +199,7 @@ def test_the_tables_of_accuracy_hold_models_and_baseline(
     assert (tmp_path / "tables" / "accuracy.xlsx").is_file()
     confusion = read_table(tmp_path / "tables" / "confusion.parquet").frame
     assert confusion.groupby("model")["pixels"].sum().nunique() == 1
+    write_history(tmp_path, {"unet": unet, "forest": forest})
     history = read_table(tmp_path / "tables" / "history.parquet").frame
     assert history.groupby("split")["epoch"].max().to_dict() == {"train": 4, "val": 4}
 

@@ -134,7 +134,7 @@ def test_a_second_run_does_nothing_and_changes_no_byte(town: Town, copy: Path) -
 def test_a_changed_change_table_redoes_only_what_follows_and_says_why(town: Town, copy: Path) -> None:
     heard = Heard()
     result = run(Recipe.of(town.values | {"change": {"pairs": "first_last"}}), copy, watch=heard)
-    kept = {"survey", "build", "labels", "train", "predict"}
+    kept = {"survey", "build", "labels", "train", "evaluate", "predict"}
     assert {name for name, state in states(result).items() if state == "up to date"} == kept
     why = {stage.name: stage.why for stage in result.stages}
     assert why["change"].startswith("pairs ")

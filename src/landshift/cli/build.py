@@ -57,7 +57,7 @@ def train(recipe: RecipeFile, out: Out = Path("out"), overrides: Set = None) -> 
     """
     from landshift.cli.session import run_and_tell
 
-    run_and_tell(recipe, out, overrides or [], until="train")
+    run_and_tell(recipe, out, overrides or [], until="evaluate")
 
 
 def predict(recipe: RecipeFile, out: Out = Path("out"), overrides: Set = None) -> None:

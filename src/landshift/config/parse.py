@@ -45,6 +45,7 @@ SINGLE: Final = {
     "samples": ("landshift.learn.patches", "Patches"),
     "split": ("landshift.learn.split", "Split"),
     "train": ("landshift.config.tables", "Train"),
+    "predict": ("landshift.learn.smooth", "Predict"),
     "change": ("landshift.measure.transitions", "Change"),
     "zonal": ("landshift.measure.zonal", "Zonal"),
     "report": ("landshift.config.tables", "Report"),

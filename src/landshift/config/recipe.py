@@ -54,6 +54,8 @@ class Recipe:
     """How folds are made."""
     train: Train | None = None
     """Models to train; None makes cubes only."""
+    predict: Any = None
+    """How maps are made of a model's output."""
     change: Any = None
     """Transitions between years."""
     zonal: Any = None
@@ -118,7 +120,7 @@ class Recipe:
         }
         parts = {name: parse.single(name, values) for name, values in tables.items()}
         if "train" in parts:
-            for name in ("features", "samples", "split"):
+            for name in ("features", "samples", "split", "predict"):
                 parts.setdefault(name, parse.single(name, {}))
         sources = parse.sources_of(expanded.get("source"))
         indices = parts.pop("indices", None)

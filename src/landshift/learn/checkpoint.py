@@ -65,13 +65,19 @@ class Checkpoint:
     normalisation: Normalisation
     """Mean and deviation of the features in training; also inside ``model.onnx`` of a network."""
     grid: dict[str, Any]
-    """``crs`` and ``resolution_m`` of the ground it was trained on."""
+    """``crs`` of the grid it was trained on, and ``resolution_m``: height and width of its pixels in metres."""
     years: tuple[int, ...]
     """Years whose labels it has learned from."""
     train_pixels: tuple[int, ...]
     """Labelled training ground per class, in pixels; the largest is the majority class."""
     fingerprint: str
     """Hash of the data it was trained on."""
+
+    @property
+    def resolution_m(self) -> tuple[float, float]:
+        """Height and width, in metres on the ground, of the pixels it was trained on."""
+        height, width = self.grid["resolution_m"]
+        return float(height), float(width)
 
     @property
     def halo(self) -> int:

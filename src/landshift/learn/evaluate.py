@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from landshift.learn.checkpoint import Checkpoint
+    from landshift.learn.smooth import Predict
 
 __all__ = ["MAJORITY", "Evaluation", "evaluate", "write_accuracy", "write_history", "write_tables"]
 
@@ -105,6 +106,7 @@ def evaluate(
     cube: Path,
     labels: Path,
     fold: str = "test",
+    how: Predict | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -115,6 +117,7 @@ def evaluate(
         cube: The product's store.
         labels: ``labels.zarr`` on the same grid.
         fold: ``test``, or ``val`` or ``train`` to see how they differ.
+        how: How years are seen together, as in the maps; by default each alone.
         out: Output folder for the tables ``accuracy`` and ``confusion``, where they are wanted.
         progress: Called with tiles done, tiles in all, and what is being done.
 
@@ -134,7 +137,7 @@ def evaluate(
     truth = truth.isel(
         time=[i for i, year in enumerate(truth["time"].dt.year.to_numpy()) if int(year) in years]
     )
-    tiler = Tiler(checkpoint, opened)
+    tiler = Tiler(checkpoint, opened, how=how)
     values = [one.value for one in checkpoint.classes]
     matrix = np.zeros((len(values), len(values)), np.int64)
     unmapped = 0
@@ -175,26 +178,27 @@ def write_accuracy(
     cube: Path,
     labels: Path,
     out: Path,
+    how: Predict | None = None,
     progress: Progress | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Score models on test ground and write the tables ``accuracy``, ``confusion`` and ``history``.
+    """Score models on test ground and write the tables ``accuracy`` and ``confusion``.
 
     Args:
         models: Checkpoints by the name they get in the tables.
         cube: The product's store.
         labels: ``labels.zarr`` on the same grid.
         out: The output folder.
+        how: How years are seen together, as in the maps; by default each alone.
         progress: Called with tiles done, tiles in all, and what is being done.
 
     Returns:
         Mean IoU, macro F1 and overall accuracy by model, and of the majority class.
     """
     found = [
-        replace(evaluate(one.folder, cube=cube, labels=labels, progress=progress), model=name)
+        replace(evaluate(one.folder, cube=cube, labels=labels, how=how, progress=progress), model=name)
         for name, one in models.items()
     ]
     write_tables(out, found)
-    write_history(out, models)
     board = {one.model: one.scores for one in found} | {MAJORITY: found[0].baseline}
     return {
         name: {"miou": one.mean_iou, "macro_f1": one.macro_f1, "overall_accuracy": one.overall_accuracy}

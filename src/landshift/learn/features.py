@@ -105,6 +105,13 @@ class Features:
         spans = {year: self.dates(cube, year) for year in around}
         return tuple(year for year, span in spans.items() if span.stop > span.start)
 
+    def fitting_years(self, cube: xr.Dataset) -> tuple[int, ...]:
+        """Those of :meth:`years` that can be shown as resolved features ask: by several dates, or by one."""
+        spans = {year: self.dates(cube, year) for year in self.years(cube)}
+        return tuple(
+            year for year, span in spans.items() if (span.stop - span.start > 1) == bool(self.statistics)
+        )
+
     def resolve(self, cube: xr.Dataset, *, years: tuple[int, ...], statistics: tuple[str, ...]) -> Features:
         """The same features with nothing left open: what a checkpoint keeps.
 

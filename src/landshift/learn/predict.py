@@ -7,29 +7,38 @@ At the raster's edge the halo is filled by reflection. Pixels without data get c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landshift.errors import ConfigError, ModelError
+from landshift.errors import ConfigError, DataQualityWarning, ModelError
 from landshift.learn.features import READ_BYTES
 from landshift.learn.models.unet import UNet, repeatable
+from landshift.learn.smooth import Predict, most_probable
 from landshift.learn.split import windows
+from landshift.place import pixel_at_centre_m
 from landshift.plan import cores
 
 if TYPE_CHECKING:
     import xarray as xr
+    from odc.geo.geobox import GeoBox
 
     from landshift.learn.checkpoint import Checkpoint, Predictor
 
-__all__ = ["Tiler", "forest_predictor", "network_predictor", "predict"]
+__all__ = ["Tiler", "forest_predictor", "network_predictor", "predict", "predict_years", "same_pixels"]
 
 _PIXELS_AT_ONCE: Final = 16384
 _TILES: Final = (512, 256, 128, 64)
+_SAME: Final = 1.01
+"""Pixel sizes no further apart than this are the same."""
+_NEAR: Final = 1.1
+"""Pixel sizes no further apart than this are near enough to be mapped with a warning."""
 
 Progress = Callable[[int, int, str], None]
 Window = tuple[slice, slice]
@@ -41,21 +50,47 @@ def predict(
     cube: Path,
     year: int,
     out: Path,
+    how: Predict | None = None,
     memory_bytes: int = 2**30,
     progress: Progress | None = None,
 ) -> Path:
-    """Map a year.
+    """Map a year; see :func:`predict_years`.
 
     Args:
         model_dir: The checkpoint's folder.
         cube: The product's store; the kind of product the model was trained on.
         year: The year to map.
         out: The output folder, for ``maps/<year>.tif``; or the file itself, when it ends in ``.tif``.
-        memory_bytes: About the most memory to use; it decides how large a tile is. Classes do not depend on it.
+        how: How years are seen together; by default each alone.
+        memory_bytes: About the most memory to use.
         progress: Called with tiles done, tiles in all, and what is being done.
 
     Returns:
-        The map: band ``class`` (0 = no data) and band ``probability`` of that class, in percent.
+        The map.
+    """
+    path = out if out.suffix == ".tif" else out / "maps" / f"{year}.tif"
+    predict_years(model_dir, {year: path}, cube=cube, how=how, memory_bytes=memory_bytes, progress=progress)
+    return path
+
+
+def predict_years(
+    model_dir: Path,
+    files: Mapping[int, Path],
+    *,
+    cube: Path,
+    how: Predict | None = None,
+    memory_bytes: int = 2**30,
+    progress: Progress | None = None,
+) -> None:
+    """Map years, tile by tile: band ``class`` (0 = no data) and band ``probability`` of that class, in percent.
+
+    Args:
+        model_dir: The checkpoint's folder.
+        files: The GeoTIFF to make of each year.
+        cube: The product's store; the kind of product the model was trained on.
+        how: How years are seen together; by default each alone.
+        memory_bytes: About the most memory to use; it decides how large a tile is. Classes do not depend on it.
+        progress: Called with tiles done, tiles in all, and what is being done.
 
     Raises:
         ModelError: The cube cannot show what the model has learned from.
@@ -66,20 +101,31 @@ def predict(
     from landshift.learn.checkpoint import load
 
     checkpoint = load(model_dir)
-    path = out if out.suffix == ".tif" else out / "maps" / f"{year}.tif"
     opened, geobox = open_cube(cube), geobox_of(cube)
-    _same_resolution(checkpoint, abs(float(geobox.resolution.x)))
-    tiler = Tiler(checkpoint, opened, tile_px=tile_for(checkpoint, opened, year, memory_bytes))
-    tags = {"year": str(year), "model": checkpoint.name, "fingerprint": checkpoint.fingerprint}
-    tiles = list(windows((int(geobox.shape[0]), int(geobox.shape[1])), tiler.tile_px))
-    with MapWriter(
-        path, geobox, classes=checkpoint.classes, bands=("class", "probability"), tags=tags
-    ) as target:
-        for done, core in enumerate(tiles, start=1):
-            target.write(core, tiler(year, core))
+    same_pixels(checkpoint, geobox)
+    how = how or Predict()
+    tile_px = min(tile_for(checkpoint, opened, year, memory_bytes, how=how) for year in files)
+    tiler = Tiler(checkpoint, opened, tile_px=tile_px, how=how)
+    tags = {"model": checkpoint.name, "fingerprint": checkpoint.fingerprint}
+    steps = [(core, year) for core in windows(tuple(geobox.shape), tile_px) for year in files]
+    with ExitStack() as stack:
+        maps = {
+            year: stack.enter_context(
+                MapWriter(
+                    path,
+                    geobox,
+                    classes=checkpoint.classes,
+                    bands=("class", "probability"),
+                    tags=tags
+                    | {"year": str(year), "years_looked_at": ", ".join(map(str, tiler.around(year)))},
+                )
+            )
+            for year, path in files.items()
+        }
+        for done, (core, year) in enumerate(steps, start=1):
+            maps[year].write(core, tiler(year, core))
             if progress:
-                progress(done, len(tiles), f"map {year}")
-    return path
+                progress(done, len(steps), f"maps of {len(files)} years" if len(files) > 1 else f"map {year}")
 
 
 class Tiler:
@@ -89,6 +135,7 @@ class Tiler:
         checkpoint: The model.
         cube: The cube, opened lazily.
         tile_px: Side of a tile's core; a multiple of the model's stride.
+        how: How years are seen together; by default each alone.
         threads: Threads to use; by default as many as there are.
     """
 
@@ -98,6 +145,7 @@ class Tiler:
         cube: xr.Dataset,
         *,
         tile_px: int | None = None,
+        how: Predict | None = None,
         threads: int | None = None,
     ) -> None:
         self.checkpoint, self.cube = checkpoint, cube
@@ -110,20 +158,43 @@ class Tiler:
         self._predictor: Predictor = checkpoint.predictor(threads=threads)
         self._values = np.array([one.value for one in checkpoint.classes], np.uint8)
 
+        self._how, self._years = how or Predict(), checkpoint.features.fitting_years(cube)
+        self._core: Window | None = None
+        self._held: dict[int, NDArray[np.float32]] = {}
+
+    def around(self, year: int) -> tuple[int, ...]:
+        """The years that the map of a year looks at."""
+        return self._how.around(year, self._years)
+
     def __call__(self, year: int, core: Window) -> NDArray[np.uint8]:
-        """Class and probability in percent, uint8 (2, rows, columns), of one core whose origin fits the stride."""
+        """Class and probability in percent, uint8 (2, rows, columns), of one core whose origin fits the stride.
+
+        Years of one core are best asked for one after another: what neighbours have in common is kept.
+        """
+        years = self.around(year)
+        kept = self._held if core == self._core else {}
+        self._held = {one: kept[one] if one in kept else self._likely(one, core) for one in years}
+        self._core = core
+        likely = self._held[year]
+        known = ~np.isnan(likely[0])
+        if len(years) > 1:
+            series = np.stack(list(self._held.values()))
+            likely = most_probable(series, at=years.index(year), stay=self._how.stay)
+        best = np.where(known, likely, 0).argmax(axis=0)
+        chosen = np.take_along_axis(likely, best[None], axis=0)[0]
+        percent = np.rint(np.where(known, chosen, 0) * 100).clip(0, 100)
+        result = np.stack([self._values[best], percent])
+        return np.where(known, result, 0).astype(np.uint8)
+
+    def _likely(self, year: int, core: Window) -> NDArray[np.float32]:
+        """The model's probabilities (class, rows, columns) of a year alone, NaN without data."""
         seen, inner = self._with_halo(year, core)
         bands = seen[: self.checkpoint.features.n_band_features, inner[0], inner[1]]
         known = np.asarray(np.isfinite(bands).all(axis=0))
         if not known.any():
-            return np.zeros((2, *known.shape), np.uint8)
+            return np.full((len(self._values), *known.shape), np.nan, np.float32)
         likely = self._predictor(seen)[:, inner[0], inner[1]]
-        best = likely.argmax(axis=0)
-        percent = (
-            np.rint(np.take_along_axis(likely, best[None], axis=0)[0] * 100).clip(0, 100).astype(np.uint8)
-        )
-        result = np.stack([self._values[best], percent])
-        return np.where(known, result, 0).astype(np.uint8)
+        return np.where(known, likely, np.float32(np.nan))
 
     def _with_halo(self, year: int, core: Window) -> tuple[NDArray[np.float32], Window]:
         """Features of a core and its halo, reflected at the raster's edge; where the core lies in them."""
@@ -148,7 +219,9 @@ class Tiler:
         return values, (inner[0], inner[1])
 
 
-def tile_for(checkpoint: Checkpoint, cube: xr.Dataset, year: int, memory_bytes: int) -> int:
+def tile_for(
+    checkpoint: Checkpoint, cube: xr.Dataset, year: int, memory_bytes: int, *, how: Predict | None = None
+) -> int:
     """The largest tile that fits the memory limit.
 
     Raises:
@@ -160,6 +233,8 @@ def tile_for(checkpoint: Checkpoint, cube: xr.Dataset, year: int, memory_bytes: 
         per_pixel = 4 * (5 * n_features + 8 * checkpoint.model.widths[0])
     else:
         per_pixel = 4 * (2 * n_features + 20)
+    if how is not None and how.years_around:  # the years kept, stacked, and what is made of them
+        per_pixel += 4 * len(checkpoint.classes) * (3 * (2 * how.years_around + 1) + 6)
     for side in _TILES:
         height, width = (min(side, int(cube.sizes[dim])) + 2 * checkpoint.halo for dim in ("y", "x"))
         looks = min(READ_BYTES, 4 * max(1, span.stop - span.start) * layers * height * width)
@@ -236,13 +311,33 @@ def labelled_tiles(
                 yield year, core, truth
 
 
-def _same_resolution(checkpoint: Checkpoint, resolution_m: float) -> None:
-    learned = float(checkpoint.grid["resolution_m"])
-    if abs(resolution_m - learned) > 0.01 * learned:
+def same_pixels(checkpoint: Checkpoint, geobox: GeoBox) -> None:
+    """Refuse a grid whose pixels are of another size on the ground than those the model has learned from.
+
+    Pixels in degrees are as wide as their latitude makes them; up to a tenth of a difference is told and taken.
+
+    Args:
+        checkpoint: The model.
+        geobox: The cube's grid.
+
+    Raises:
+        ModelError: Height or width differ by more than a tenth.
+    """
+    here, learned = pixel_at_centre_m(geobox), checkpoint.resolution_m
+    ratio = max(max(one / other, other / one) for one, other in zip(here, learned, strict=True))
+    if ratio <= _SAME:
+        return
+    said, known = (" x ".join(f"{side:g}" for side in sides) + " m" for sides in (here, learned))
+    if ratio > _NEAR:
         raise ModelError(
             "the model has learned at another pixel size",
             where="cube",
-            got=f"{resolution_m:g} m",
-            allowed=f"{learned:g} m",
+            got=said,
+            allowed=known,
             hint="build the cube at that resolution, or train again",
         )
+    warnings.warn(
+        f"pixels of {said} are mapped by a model that has learned from pixels of {known}",
+        DataQualityWarning,
+        stacklevel=2,
+    )

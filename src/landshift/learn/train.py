@@ -28,6 +28,7 @@ from landshift.learn.models.forest import RandomForest
 from landshift.learn.models.unet import UNet, repeatable, save
 from landshift.learn.patches import Patches
 from landshift.learn.split import BUFFER, FOLDS, Folds, Split, windows
+from landshift.place import pixel_at_centre_m
 from landshift.plan import cores, write_atomic
 from landshift.step import key
 
@@ -108,7 +109,7 @@ def train(  # noqa: PLR0913 - a training run has this many nouns, and each is on
         features=features,
         classes=classes,
         normalisation=samples.normalisation(),
-        grid={"crs": str(geobox.crs), "resolution_m": abs(float(geobox.resolution.x))},
+        grid={"crs": str(geobox.crs), "resolution_m": list(pixel_at_centre_m(geobox))},
         years=years,
         train_pixels=tuple(int(n) for n in ground(truth, folds, [one.value for one in classes])),
         fingerprint=samples.fingerprint(),
@@ -201,7 +202,7 @@ def _loop(
     net = model.network(samples.x.shape[1], len(samples.classes), checkpoint.normalisation).to(device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=model.learning_rate, weight_decay=model.weight_decay)
     weight = torch.tensor(_weights(samples.counts("train")), dtype=torch.float32, device=device)
-    values = range(len(samples.classes))
+    values, spread = range(len(samples.classes)), np.float32(checkpoint.normalisation.std)
 
     def step(batch: tuple[torch.Tensor, torch.Tensor], split: str) -> tuple[float, float, NDArray[np.int64]]:
         x, y = (part.to(device) for part in batch)
@@ -229,7 +230,7 @@ def _loop(
         row: dict[str, float] = {"epoch": epoch}
         for split in ("train", "val"):
             parts = []
-            for i, batch in enumerate(_batches(samples, split, model.batch, seed=(model.seed, epoch))):
+            for i, batch in enumerate(_batches(model, samples, split, epoch=epoch, spread=spread)):
                 for group in optimiser.param_groups:
                     group["lr"] = _rate(model, epoch * steps + i, steps)
                 parts.append(step(batch, split))
@@ -294,19 +295,20 @@ def _summed(parts: list[tuple[float, float, NDArray[np.int64]]], split: str) -> 
 
 
 def _batches(
-    samples: Samples, fold: str, size: int, *, seed: tuple[int, int]
+    model: UNet, samples: Samples, fold: str, *, epoch: int, spread: NDArray[np.float32]
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of a fold; training patches in the epoch's own order, each turned or mirrored."""
+    """Batches of a fold; training patches in the epoch's own order, each turned or mirrored, its features shifted."""
     import torch
 
-    rows, rng = samples.rows(fold), np.random.default_rng(seed)
-    turns = np.zeros(len(rows), int)
+    rows, rng = samples.rows(fold), np.random.default_rng((model.seed, epoch))
+    turns, shifts = np.zeros(len(rows), int), np.zeros((len(rows), len(spread)), np.float32)
     if fold == "train":
         rows, turns = rng.permutation(rows), rng.integers(0, 8, len(rows))
-    for start in range(0, len(rows), size):
-        some = list(zip(rows[start : start + size], turns[start : start + size], strict=True))
-        x = np.stack([_turned(samples.x[row], turn) for row, turn in some])
-        y = np.stack([_turned(samples.y[row], turn) for row, turn in some]).astype(np.int64)
+        shifts = rng.normal(0, model.jitter, shifts.shape).astype(np.float32) * spread
+    for start in range(0, len(rows), model.batch):
+        some = list(zip(rows, turns, shifts, strict=True))[start : start + model.batch]
+        x = np.stack([_turned(samples.x[row], turn) + shift[:, None, None] for row, turn, shift in some])
+        y = np.stack([_turned(samples.y[row], turn) for row, turn, _ in some]).astype(np.int64)
         yield torch.from_numpy(x), torch.from_numpy(y)
 
 

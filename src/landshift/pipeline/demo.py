@@ -54,6 +54,7 @@ def demo_recipe(*, size_px: int, years: str, seed: int) -> dict[str, Any]:
         ],
         "labels": {"path": "truth:labels.gpkg", "field": "class", "year_field": "year"},
         "train": {"product": "regular", "model": "forest", "compare": ["unet"]},
+        "predict": {"years_around": 1},
         "change": {"pairs": "both"},
         "zonal": {"zones": "truth:districts.gpkg", "id": "district"},
         "report": {"title": "A growing town (simulated)"},

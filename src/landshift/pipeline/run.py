@@ -1,4 +1,4 @@
-"""The whole job: survey, build, labels, train, predict, change, zonal, score, publish. Up to date stages are left alone."""
+"""The whole job: survey, build, labels, train, evaluate, predict, change, zonal, score, publish. Up to date stages are left alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,18 @@ from landshift.pipeline.watch import Quiet, Watch
 
 __all__ = ["STAGES", "RunResult", "run"]
 
-STAGES: Final = ("survey", "build", "labels", "train", "predict", "change", "zonal", "score", "publish")
+STAGES: Final = (
+    "survey",
+    "build",
+    "labels",
+    "train",
+    "evaluate",
+    "predict",
+    "change",
+    "zonal",
+    "score",
+    "publish",
+)
 """Stages in their order."""
 
 
@@ -94,6 +105,7 @@ def _do(context: stages.Context, until: str | None) -> list[StageResult]:
         "build": lambda keys: stages.build(context, keys),
         "labels": lambda _: stages.labels(context),
         "train": lambda keys: stages.train(context, keys),
+        "evaluate": lambda keys: stages.evaluate(context, keys),
         "predict": lambda keys: stages.predict(context, keys),
         "change": lambda keys: stages.change(context, keys),
         "zonal": lambda keys: stages.zonal(context, keys),

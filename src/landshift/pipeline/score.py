@@ -119,7 +119,14 @@ def _map_rows(context: Context, truth: Path) -> list[dict[str, Any]]:
     cube = context.cube(product_of_training(context))
     baseline = {}
     for name, folder in context.models().items():
-        found = evaluate(folder, cube=cube, labels=labels, fold="test", progress=context.watch.progress)
+        found = evaluate(
+            folder,
+            cube=cube,
+            labels=labels,
+            fold="test",
+            how=context.recipe.predict,
+            progress=context.watch.progress,
+        )
         rows.append(_row("mIoU on blocked test areas, all years", name, found.scores.mean_iou, "0 to 1"))
         baseline["majority class"] = found.baseline.mean_iou
     rows += [
@@ -193,20 +200,21 @@ def _truth_labels(
 def _maps(context: Context, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A model's maps of the first and the last year; those of compared models are made for the score alone."""
     from landshift.cube.maps import read_map
-    from landshift.learn.predict import predict
+    from landshift.learn.predict import predict_years
     from landshift.pipeline.stages import product_of_training
 
-    published = next(iter(context.models()))
-    found = []
-    for year in (context.years[0], context.years[-1]):
-        path = context.maps()[year]
-        if name != published:
-            path = context.out.hidden / "score" / name / f"{year}.tif"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            cube = context.cube(product_of_training(context))
-            predict(context.models()[name], cube=cube, year=year, out=path, progress=context.watch.progress)
-        found.append(read_map(path))
-    return found[0], found[1]
+    files = context.maps()
+    if name != next(iter(context.models())):
+        folder = context.out.hidden / "score" / name
+        files = {year: folder / f"{year}.tif" for year in (context.years[0], context.years[-1])}
+        predict_years(
+            context.models()[name],
+            files,
+            cube=context.cube(product_of_training(context)),
+            how=context.recipe.predict,
+            progress=context.watch.progress,
+        )
+    return read_map(files[context.years[0]]), read_map(files[context.years[-1]])
 
 
 def _f1(

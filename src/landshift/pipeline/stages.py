@@ -24,6 +24,7 @@ __all__ = [
     "Context",
     "build",
     "change",
+    "evaluate",
     "inventory",
     "labels",
     "predict",
@@ -168,7 +169,7 @@ def truth_path(context: Context, text: str) -> Path:
 
 
 def train(context: Context, keys: Keys) -> Stage | None:
-    """``model/``: the models, their scores on the test fold, and the tables of accuracy."""
+    """``model/``, ``models/`` and the table ``history``."""
     recipe = context.recipe
     if recipe.train is None:
         return None
@@ -183,7 +184,23 @@ def train(context: Context, keys: Keys) -> Stage | None:
         inputs=(product_key(context, keys), keys["labels"]),
         work=partial(teach, context),
         outputs=("model", "models") if len(context.models()) > 1 else ("model",),
-        tables=("accuracy", "confusion", "history"),
+        tables=("history",),
+    )
+
+
+def evaluate(context: Context, keys: Keys) -> Stage | None:
+    """The tables ``accuracy`` and ``confusion``: the models on test ground, as their maps show it."""
+    if context.recipe.train is None:
+        return None
+    from landshift.pipeline.teach import examine
+
+    return Stage(
+        name="evaluate",
+        settings={"predict": table(context.recipe.predict)},
+        inputs=(keys["train"], product_key(context, keys), keys["labels"]),
+        work=partial(examine, context),
+        outputs=(),
+        tables=("accuracy", "confusion"),
     )
 
 
@@ -212,7 +229,7 @@ def predict(context: Context, keys: Keys) -> Stage | None:
 
     return Stage(
         name="predict",
-        settings={"years": list(context.years)},
+        settings={"years": list(context.years), "predict": table(context.recipe.predict)},
         inputs=(keys["train"], product_key(context, keys)),
         work=partial(map_years, context),
         outputs=("maps",),

@@ -10,13 +10,13 @@ from landshift.errors import ConfigError
 if TYPE_CHECKING:
     from landshift.pipeline.stages import Context
 
-__all__ = ["map_years", "teach"]
+__all__ = ["examine", "map_years", "teach"]
 
 
 def teach(context: Context) -> dict[str, Any]:
-    """Train every model of the recipe and write the tables of accuracy; a model that is finished is kept."""
+    """Train every model of the recipe and write the table ``history``; a model that is finished is kept."""
     from landshift.learn.checkpoint import load
-    from landshift.learn.evaluate import write_accuracy
+    from landshift.learn.evaluate import write_history
     from landshift.learn.train import train
     from landshift.pipeline.stages import split_of
 
@@ -40,34 +40,45 @@ def teach(context: Context) -> dict[str, Any]:
                 progress=context.watch.progress,
             )
         made[name] = load(folder)
+    write_history(context.out.path, made)
+    return {"models": list(made)}
+
+
+def examine(context: Context) -> dict[str, Any]:
+    """Score every model on test ground, as its maps show it, and write the tables of accuracy."""
+    from landshift.learn.checkpoint import load
+    from landshift.learn.evaluate import write_accuracy
+    from landshift.pipeline.stages import product_of_training
+
     scores = write_accuracy(
-        {name: made[name] for name in context.models()},
-        cube=cube,
-        labels=truth,
+        {name: load(folder) for name, folder in context.models().items()},
+        cube=context.cube(product_of_training(context)),
+        labels=context.out.path / "labels.zarr",
         out=context.out.path,
+        how=context.recipe.predict,
         progress=context.watch.progress,
     )
-    return {"models": list(made), "scores": scores}
+    return {"scores": scores}
 
 
 def map_years(context: Context) -> dict[str, Any]:
     """Make the map of every year that has none yet."""
-    from landshift.learn.predict import predict
+    from landshift.learn.predict import predict_years
     from landshift.pipeline.build import memory_of
+    from landshift.pipeline.stages import product_of_training
 
-    recipe = context.recipe
-    product = recipe.product(recipe.train.product if recipe.train else None)
-    folder = next(iter(context.models().values()))
-    for year, path in context.maps().items():
-        if path.is_file():
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        predict(
-            folder,
-            cube=context.cube(product),
-            year=year,
-            out=path,
+    recipe, maps = context.recipe, context.maps()
+    around = recipe.predict.years_around
+    if around:
+        context.watch.say(f"predict: the map of a year looks at up to {around} before and {around} after it")
+    missing = {year: path for year, path in maps.items() if not path.is_file()}
+    if missing:
+        predict_years(
+            next(iter(context.models().values())),
+            missing,
+            cube=context.cube(product_of_training(context)),
+            how=recipe.predict,
             memory_bytes=memory_of(recipe.engine.memory),
             progress=context.watch.progress,
         )
-    return {"maps": len(context.maps())}
+    return {"maps": len(maps), "years_around": around}
