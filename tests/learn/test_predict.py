@@ -20,6 +20,7 @@ from landshift.errors import ConfigError, DataQualityWarning, LabelError, ModelE
 from landshift.kernel.confusion import accumulate
 from landshift.learn.checkpoint import Checkpoint
 from landshift.learn.evaluate import evaluate, write_accuracy, write_history
+from landshift.learn.features import Features
 from landshift.learn.models.forest import RandomForest
 from landshift.learn.predict import Tiler, predict, tile_for
 from landshift.learn.split import FOLDS, windows
@@ -116,6 +117,34 @@ def test_pixels_of_another_size_are_refused_or_told(
     told = [str(one.message) for one in caught if one.category is DataQualityWarning]
     assert len(told) == (says == "told")
     assert all("9.7 x 10 m" in text for text in told)
+
+
+def test_another_near_infrared_is_told_in_training_and_refused_in_prediction(
+    land: Land, forest: Checkpoint, tmp_path: Path
+) -> None:
+    from learn.conftest import write_store
+
+    looks = open_cube(land.cube).load()
+    narrow = looks.assign_coords(band=np.array(["green", "red", "nir08"], object))
+    write_store(
+        tmp_path / "regular.zarr",
+        land.geobox,
+        narrow,
+        variable="reflectance",
+        names=("green", "red", "nir08"),
+    )
+    here = replace(land, cube=tmp_path / "regular.zarr")
+    features = {"features": Features(bands=("green", "red"), indices=("ndvi",))}
+    with pytest.warns(DataQualityWarning, match="ask for nir, .* made of nir08"):
+        made = here.train(RandomForest(trees=3), tmp_path / "narrow", **features)
+    assert dict(made.stand_ins) == {"nir": "nir08"}
+    assert predict(made.folder, cube=here.cube, year=2021, out=tmp_path).is_file()
+    with pytest.raises(ModelError, match="made of other bands"):
+        predict(made.folder, cube=land.cube, year=2021, out=tmp_path)
+    broad = land.train(RandomForest(trees=3), tmp_path / "broad", **features)
+    assert dict(broad.stand_ins) == dict(forest.stand_ins) == {}
+    with pytest.raises(ModelError, match="nir08 for nir"):
+        predict(broad.folder, cube=here.cube, year=2021, out=tmp_path)
 
 
 def test_a_model_of_a_grid_in_degrees_knows_the_size_of_its_pixels_on_the_ground(

@@ -34,7 +34,8 @@ def by_all_histories(likely: NDArray[np.float64], at: int, stay: float) -> NDArr
         for one, other in itertools.pairwise(history):
             chance *= stay if one == other else (1 - stay) / (classes - 1)
         found[history[at]] += chance
-    return found / found.sum()
+    total: NDArray[np.float64] = found / found.sum()
+    return total
 
 
 @given(
@@ -54,15 +55,15 @@ def test_it_is_the_sum_over_all_histories(
 
 
 def test_one_odd_year_is_outvoted_and_a_change_that_lasts_is_not() -> None:
-    field, built = np.float32([0.8, 0.2]), np.float32([0.2, 0.8])
-    odd = [most_probable(np.stack([field, built, field]), at=at, stay=0.9).argmax() for at in range(3)]
+    field, built = np.array([0.8, 0.2], np.float32), np.array([0.2, 0.8], np.float32)
+    odd = [int(most_probable(np.stack([field, built, field]), at=at, stay=0.9).argmax()) for at in range(3)]
     lasting = np.stack([field, field, built, built])
-    kept = [most_probable(lasting, at=at, stay=0.9).argmax() for at in range(4)]
+    kept = [int(most_probable(lasting, at=at, stay=0.9).argmax()) for at in range(4)]
     assert (odd, kept) == ([0, 0, 0], [0, 0, 1, 1])
 
 
 def test_a_year_without_data_says_nothing() -> None:
-    seen = np.float32([[0.7, 0.3], [np.nan, np.nan], [0.6, 0.4]])
+    seen = np.array([[0.7, 0.3], [np.nan, np.nan], [0.6, 0.4]], np.float32)
     alone = most_probable(seen[[0]], at=0, stay=0.8)
     np.testing.assert_allclose(most_probable(seen[:2], at=0, stay=0.8), alone, rtol=1e-6)
     assert most_probable(seen, at=1, stay=0.8)[0] > 0.5

@@ -20,7 +20,7 @@ import xarray as xr
 from jsonschema import Draft7Validator
 from odc.geo.geobox import GeoBox
 from pystac.validation.local_validator import get_local_schema_cache
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
 from landshift.cube.maps import read_classes, read_map
@@ -74,8 +74,8 @@ def documents(out: Path) -> dict[Path, dict[str, Any]]:
 
 def schema_of(kind: str) -> Draft7Validator:
     cache = get_local_schema_cache()
-    pairs = [(uri, Resource(contents, DRAFT7)) for uri, contents in cache.items()]
-    pairs.append(("http://json-schema.org/draft-07/schema", Resource({}, DRAFT7)))
+    pairs = [(uri, DRAFT7.create_resource(contents)) for uri, contents in cache.items()]
+    pairs.append(("http://json-schema.org/draft-07/schema", DRAFT7.create_resource({})))
     return Draft7Validator(
         {"$ref": f"{SPEC}/{kind}-spec/json-schema/{kind}.json"}, registry=Registry().with_resources(pairs)
     )

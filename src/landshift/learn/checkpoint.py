@@ -9,6 +9,7 @@ No clock, path or host is in any of them, so the same training gives the same by
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -66,6 +67,8 @@ class Checkpoint:
     """Mean and deviation of the features in training; also inside ``model.onnx`` of a network."""
     grid: dict[str, Any]
     """``crs`` of the grid it was trained on, and ``resolution_m``: height and width of its pixels in metres."""
+    stand_ins: Mapping[str, str]
+    """Bands of indices that the cube lacked, with the near infrared that stood in: ``nir`` by ``nir08``."""
     years: tuple[int, ...]
     """Years whose labels it has learned from."""
     train_pixels: tuple[int, ...]
@@ -133,6 +136,7 @@ def load(folder: Path | str) -> Checkpoint:
                 mean=tuple(said["normalisation"]["mean"]), std=tuple(said["normalisation"]["std"])
             ),
             grid=said["grid"],
+            stand_ins=said["stand_ins"],
             years=tuple(said["years"]),
             train_pixels=tuple(said["train_pixels"]),
             fingerprint=said["fingerprint"],
@@ -238,6 +242,7 @@ def _properties(checkpoint: Checkpoint) -> dict[str, Any]:
                 "std": list(checkpoint.normalisation.std),
             },
             "grid": checkpoint.grid,
+            "stand_ins": dict(checkpoint.stand_ins),
             "halo": checkpoint.halo,
             "stride": checkpoint.stride,
             "years": list(checkpoint.years),

@@ -112,6 +112,15 @@ class Features:
             year for year, span in spans.items() if (span.stop - span.start > 1) == bool(self.statistics)
         )
 
+    def stand_ins(self, cube: xr.Dataset) -> dict[str, str]:
+        """Bands that indices ask for and the cube lacks, with the near infrared that is taken in their place."""
+        from landshift.learn.index import needed
+
+        stored = _stored(cube)
+        computed = [name for name in self.indices or () if name not in stored]
+        read = {band: layer for name in computed for band, layer in needed(name, stored).items()}
+        return {band: layer for band, layer in sorted(read.items()) if band != layer}
+
     def resolve(self, cube: xr.Dataset, *, years: tuple[int, ...], statistics: tuple[str, ...]) -> Features:
         """The same features with nothing left open: what a checkpoint keeps.
 

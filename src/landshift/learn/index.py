@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
+import warnings
 from collections.abc import Collection, Mapping
 from importlib import resources
 from typing import Final
@@ -11,10 +12,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from landshift.errors import ConfigError, did_you_mean
+from landshift.errors import ConfigError, DataQualityWarning, did_you_mean
 from landshift.kernel.expression import compiled
 
-__all__ = ["computable", "evaluate", "needed"]
+__all__ = ["computable", "evaluate", "needed", "told"]
 
 _STANDS_IN: Final = {"nir": "nir08", "nir08": "nir"}
 """A cube has the one or the other near infrared, by its sensors: where one is missing the other is taken."""
@@ -49,6 +50,18 @@ def needed(name: str, bands: Collection[str]) -> dict[str, str]:
 def computable(name: str, bands: Collection[str]) -> bool:
     """Whether an index's bands are there."""
     return set(needed(name, bands).values()) <= set(bands)
+
+
+def told(stand_ins: dict[str, str]) -> dict[str, str]:
+    """The same, and a word about each: which near infrared an index is made of decides what it means.
+
+    Args:
+        stand_ins: Bands that indices ask for and the cube lacks, with those taken in their place.
+    """
+    for band, layer in stand_ins.items():
+        text = f"indices ask for {band}, which the cube does not have: they are made of {layer}"
+        warnings.warn(text, DataQualityWarning, stacklevel=3)
+    return stand_ins
 
 
 def evaluate(name: str, layers: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:

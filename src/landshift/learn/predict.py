@@ -107,7 +107,11 @@ def predict_years(
     tile_px = min(tile_for(checkpoint, opened, year, memory_bytes, how=how) for year in files)
     tiler = Tiler(checkpoint, opened, tile_px=tile_px, how=how)
     tags = {"model": checkpoint.name, "fingerprint": checkpoint.fingerprint}
-    steps = [(core, year) for core in windows(tuple(geobox.shape), tile_px) for year in files]
+    steps = [
+        (core, year)
+        for core in windows((int(geobox.shape.y), int(geobox.shape.x)), tile_px)
+        for year in files
+    ]
     with ExitStack() as stack:
         maps = {
             year: stack.enter_context(
@@ -154,6 +158,7 @@ class Tiler:
             raise ConfigError(
                 "a tile is a multiple of the model's stride", got=self.tile_px, allowed=checkpoint.stride
             )
+        _same_infrared(checkpoint, cube)
         self.shape = (cube.sizes["y"], cube.sizes["x"])
         self._predictor: Predictor = checkpoint.predictor(threads=threads)
         self._values = np.array([one.value for one in checkpoint.classes], np.uint8)
@@ -341,3 +346,20 @@ def same_pixels(checkpoint: Checkpoint, geobox: GeoBox) -> None:
         DataQualityWarning,
         stacklevel=2,
     )
+
+
+def _same_infrared(checkpoint: Checkpoint, cube: xr.Dataset) -> None:
+    """Refuse a cube whose indices would be made of another near infrared than those the model has learned from."""
+    here, learned = checkpoint.features.stand_ins(cube), dict(checkpoint.stand_ins)
+    if here != learned:
+        said, known = (
+            ", ".join(f"{layer} for {band}" for band, layer in part.items()) or "the bands themselves"
+            for part in (here, learned)
+        )
+        raise ModelError(
+            "this cube's indices are made of other bands than those the model has learned from",
+            where="cube",
+            got=said,
+            allowed=known,
+            hint="use a product with the same near infrared, or train again",
+        )

@@ -24,6 +24,7 @@ from landshift.kernel.confusion import accumulate, scores
 from landshift.learn.checkpoint import Checkpoint, Model, load, write
 from landshift.learn.dataset import IGNORE, Samples, extract, ground, same_grid, years_in_common
 from landshift.learn.features import Features
+from landshift.learn.index import told
 from landshift.learn.models.forest import RandomForest
 from landshift.learn.models.unet import UNet, repeatable, save
 from landshift.learn.patches import Patches
@@ -110,6 +111,7 @@ def train(  # noqa: PLR0913 - a training run has this many nouns, and each is on
         classes=classes,
         normalisation=samples.normalisation(),
         grid={"crs": str(geobox.crs), "resolution_m": list(pixel_at_centre_m(geobox))},
+        stand_ins=told(features.stand_ins(opened)),
         years=years,
         train_pixels=tuple(int(n) for n in ground(truth, folds, [one.value for one in classes])),
         fingerprint=samples.fingerprint(),
@@ -202,7 +204,7 @@ def _loop(
     net = model.network(samples.x.shape[1], len(samples.classes), checkpoint.normalisation).to(device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=model.learning_rate, weight_decay=model.weight_decay)
     weight = torch.tensor(_weights(samples.counts("train")), dtype=torch.float32, device=device)
-    values, spread = range(len(samples.classes)), np.float32(checkpoint.normalisation.std)
+    values, spread = range(len(samples.classes)), np.array(checkpoint.normalisation.std, np.float32)
 
     def step(batch: tuple[torch.Tensor, torch.Tensor], split: str) -> tuple[float, float, NDArray[np.int64]]:
         x, y = (part.to(device) for part in batch)

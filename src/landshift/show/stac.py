@@ -122,7 +122,7 @@ def write_stac(out: Path) -> Path:
     layers = sorted((out / "change").glob("*.tif"))
     if layers:
         root.add_child(_change_collection(run, layers, years))
-    models = [path for path in _models(out) if path.is_file()]
+    models = [*sorted((out / "model").glob("model.json")), *sorted((out / "models").glob("*/model.json"))]
     if models:
         root.add_child(_model_collection(run, models))
     tables = sorted((out / "tables").glob("*.parquet"))
@@ -337,10 +337,6 @@ def _raster_item(run: _Run, path: Path, years: tuple[int, int], title: str) -> p
     asset.extra_fields["bands"] = bands
     item.add_asset("data", asset)
     return item
-
-
-def _models(out: Path) -> list[Path]:
-    return [out / "model" / "model.json", *sorted((out / "models").glob("*/model.json"))]
 
 
 def _model_collection(run: _Run, files: Sequence[Path]) -> pystac.Collection:
