@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import colorsys
 import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from landshift.errors import ConfigError
 
-__all__ = ["LandClass", "as_records", "as_stac", "colour_of", "from_names", "from_records"]
+__all__ = ["LandClass", "as_records", "as_stac", "colours_of", "from_names", "from_records"]
 
 _KNOWN: Final[Mapping[str, str]] = {
     "water": "#2b83ba",
@@ -54,6 +55,13 @@ _KNOWN: Final[Mapping[str, str]] = {
     "other": "#bdbdbd",
 }
 
+_WHEEL: Final = tuple(
+    "#" + "".join(f"{round(part * 255):02x}" for part in colorsys.hsv_to_rgb(hue / 18, strength, value))
+    for strength, value in ((0.57, 0.85), (0.8, 0.6))
+    for hue in range(18)
+)
+"""Colours for classes whose names suggest none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LandClass:
@@ -88,18 +96,39 @@ class LandClass:
         return red, green, blue
 
 
-def colour_of(name: str, value: int) -> str:
-    """A colour that suits a class name, else one from a wheel that keeps neighbours apart.
+def colours_of(names: Iterable[str], *, taken: Iterable[str] = ()) -> dict[str, str]:
+    """A colour for every class name: one that suits it, else the one of a wheel that differs most from all others.
 
-    >>> colour_of("Coniferous forest", 3), colour_of("quarry", 2) != colour_of("quarry", 3)
-    ('#0b5d2a', True)
+    Args:
+        names: Names of classes, each once.
+        taken: Colours that other classes of the map have.
+
+    >>> colours_of(["quarry", "Coniferous forest", "plantation"])
+    {'quarry': '#d95dd9', 'Coniferous forest': '#0b5d2a', 'plantation': '#5dd9b0'}
     """
+    listed, used, found = list(names), list(taken), {}
+    suggested = {name: _suits(name) for name in listed}
+    for name in sorted(listed, key=lambda name: suggested[name] is None):  # what a name suggests comes first
+        own = suggested[name]
+        if own is None or own in used:
+            own = max(_WHEEL, key=lambda colour: min((_apart(colour, other) for other in used), default=0.0))
+        found[name] = own
+        used.append(own)
+    return {name: found[name] for name in listed}
+
+
+def _suits(name: str) -> str | None:
     flat = name.lower()
-    found = [(flat.find(word), word) for word in _KNOWN if word in flat]
-    if found:
-        return _KNOWN[min(found)[1]]
-    red, green, blue = colorsys.hsv_to_rgb((value * 0.618034) % 1.0, 0.55, 0.85)
-    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+    words = [(flat.find(word), word) for word in _KNOWN if word in flat]
+    return _KNOWN[min(words)[1]] if words else None
+
+
+def _apart(one: str, other: str) -> float:
+    """How different two colours look: the "redmean" distance of RGB (T. Riemersma, compuphase.com/cmetric.htm)."""
+    (r, g, b), (s, h, c) = (tuple(int(text[i : i + 2], 16) for i in (1, 3, 5)) for text in (one, other))
+    mean = (r + s) / 2
+    parts = (2 + mean / 256) * (r - s) ** 2, 4 * (g - h) ** 2, (2 + (255 - mean) / 256) * (b - c) ** 2
+    return math.sqrt(sum(parts))
 
 
 def from_names(names: Sequence[str] | Mapping[str, int]) -> tuple[LandClass, ...]:
@@ -115,9 +144,8 @@ def from_names(names: Sequence[str] | Mapping[str, int]) -> tuple[LandClass, ...
         dict(names) if isinstance(names, Mapping) else {name: i for i, name in enumerate(names, start=1)}
     )
     ordered = sorted(numbered.items(), key=lambda pair: pair[1])
-    return _distinct(
-        LandClass(value=value, name=name, colour=colour_of(name, value)) for name, value in ordered
-    )
+    colours = colours_of(numbered)
+    return _distinct(LandClass(value=value, name=name, colour=colours[name]) for name, value in ordered)
 
 
 def as_records(classes: Iterable[LandClass]) -> list[dict[str, Any]]:
@@ -149,13 +177,17 @@ def from_records(records: Iterable[Mapping[str, Any]]) -> tuple[LandClass, ...]:
     >>> from_records(as_records(classes)) == classes
     True
     """
+    listed = list(records)
+    said = {str(record["name"]): str(record["colour"]) for record in listed if record.get("colour")}
+    bare = [str(record["name"]) for record in listed if not record.get("colour")]
+    colours = colours_of(dict.fromkeys(bare), taken=said.values()) | said
     return _distinct(
         LandClass(
             value=int(record["value"]),
             name=str(record["name"]),
-            colour=str(record.get("colour") or colour_of(str(record["name"]), int(record["value"]))),
+            colour=str(record.get("colour") or colours[str(record["name"])]),
         )
-        for record in records
+        for record in listed
     )
 
 

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from landshift.cube.classes import LandClass, colour_of, from_names, from_records
+from landshift.cube.classes import LandClass, colours_of, from_names, from_records
 from landshift.errors import ConfigError, did_you_mean
 
 __all__ = ["Reclass", "as_it_comes", "from_mapping", "load", "named", "text_of"]
@@ -120,10 +120,11 @@ def as_it_comes(
     """
     texts = sorted({text_of(value) for value in values} - {"", "0"})
     if all(text.isdigit() and 1 <= int(text) <= 255 for text in texts):
-        titled = {one.value: one for one in known}
+        titled = {str(one.value): one for one in known}
+        bare = [text for text in texts if text not in titled]
+        drawn = colours_of(bare, taken=[one.colour for one in titled.values()])
         classes = [
-            titled.get(int(text)) or LandClass(value=int(text), name=text, colour=colour_of(text, int(text)))
-            for text in texts
+            titled.get(text) or LandClass(value=int(text), name=text, colour=drawn[text]) for text in texts
         ]
         made = tuple(sorted(classes, key=lambda one: one.value))
         return Reclass(

@@ -14,14 +14,10 @@ __all__ = ["find_change", "find_zones"]
 
 
 def find_change(context: Context) -> dict[str, Any]:
-    """Write ``change/*.tif`` and the tables ``transitions``, ``gains`` and ``area``."""
+    """Write ``change/*.tif`` and the tables ``transitions`` and ``gains``."""
     from landshift.measure import transitions as measure
 
     out, maps, outline = context.out.path, context.maps(), context.survey.outline
-    area = measure.class_areas(maps, within=outline)
-    write_table(
-        out, "area", area, title="Area of every class by year", columns=measure.AREA_COLUMNS, xlsx=True
-    )
     if len(maps) < 2:
         (out / "change").mkdir(exist_ok=True)
         return {"pairs": 0}

@@ -222,7 +222,7 @@ def product_of_training(context: Context) -> Product:
 
 
 def predict(context: Context, keys: Keys) -> Stage | None:
-    """``maps/<year>.tif``: one map a year."""
+    """``maps/<year>.tif``: one map a year, and the table ``area``."""
     if context.recipe.train is None:
         return None
     from landshift.pipeline.teach import map_years
@@ -233,11 +233,12 @@ def predict(context: Context, keys: Keys) -> Stage | None:
         inputs=(keys["train"], product_key(context, keys)),
         work=partial(map_years, context),
         outputs=("maps",),
+        tables=("area",),
     )
 
 
 def change(context: Context, keys: Keys) -> Stage | None:
-    """``change/*.tif`` and the tables ``transitions``, ``gains`` and ``area``."""
+    """``change/*.tif`` and the tables ``transitions`` and ``gains``."""
     step = context.recipe.change
     if context.recipe.train is None or step is None:
         return None
@@ -249,7 +250,7 @@ def change(context: Context, keys: Keys) -> Stage | None:
         inputs=(keys["predict"],),
         work=partial(find_change, context),
         outputs=("change",),
-        tables=("area", "transitions", "gains"),
+        tables=("transitions", "gains"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from landshift.config import model_of
+from landshift.cube.tables import write_table
 from landshift.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ def examine(context: Context) -> dict[str, Any]:
 
 
 def map_years(context: Context) -> dict[str, Any]:
-    """Make the map of every year that has none yet."""
+    """Make the map of every year that has none yet, and the table ``area`` of all."""
     from landshift.learn.predict import predict_years
+    from landshift.measure.transitions import AREA_COLUMNS, class_areas
     from landshift.pipeline.build import memory_of
     from landshift.pipeline.stages import product_of_training
 
@@ -81,4 +83,7 @@ def map_years(context: Context) -> dict[str, Any]:
             memory_bytes=memory_of(recipe.engine.memory),
             progress=context.watch.progress,
         )
+    area = class_areas(maps, within=context.survey.outline)
+    title = "Area of every class by year"
+    write_table(context.out.path, "area", area, title=title, columns=AREA_COLUMNS, xlsx=True)
     return {"maps": len(maps), "years_around": around}
