@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ from landshift.pipeline import holdout
 from landshift.pipeline.block import BlockWork, Job
 from landshift.pipeline.cache import cache_of
 from landshift.plan import (
+    Block,
     Executor,
     Journal,
     Plan,
@@ -84,19 +86,21 @@ class Build:
         }
         return dataclasses.replace(product.step, **given) if given else product.step
 
-    def __call__(self) -> dict[str, Any]:
-        """Build what is not built; give counts for ``run.json``."""
-        context, keys = self.context, self.keys
-        plan = plan_blocks(context.survey.geobox, geometry=context.survey.outline)
-        jobs = [self._job(product, keys[product.name], plan) for product in context.recipe.products]
-        self._drop_strangers()
-        workers = executor_of(context).workers
-        work = BlockWork(
+    @cached_property
+    def plan(self) -> Plan:
+        """The blocks."""
+        return plan_blocks(self.context.survey.geobox, geometry=self.context.survey.outline)
+
+    @cached_property
+    def work(self) -> BlockWork:
+        """What has to be done for a block; needs the stores of :meth:`prepare`."""
+        context, plan = self.context, self.plan
+        return BlockWork(
             geobox=plan.geobox,
             passes=context.survey.passes,
             bands=context.survey.bands,
             mask=context.recipe.mask,
-            jobs=tuple(jobs),
+            jobs=tuple(self._job(product) for product in context.recipe.products),
             journal=context.out.hidden / "journal" / "build",
             holdout=holdout.Holdout(share=context.recipe.report.holdout, seed=context.recipe.report.seed),
             on_error=context.recipe.engine.on_error,
@@ -104,64 +108,91 @@ class Build:
                 held_bytes=memory_of(context.recipe.engine.memory) // 4 // _readers(context),
                 cache=cache_of(context.recipe),
             ),
-            threads=max(1, round(workers / _full_blocks(plan))),
+            threads=max(1, round(executor_of(context).workers / _full_blocks(plan))),
             tile_px=self._tile(plan),
         )
-        todo = [block for block in plan.blocks if work.todo(block)]
-        done, total = len(plan.blocks) - len(todo), len(plan.blocks)
+
+    def __call__(self) -> dict[str, Any]:
+        """Build what is not built; give counts for ``run.json``."""
+        self.prepare()
+        for _ in self.do(block for block in self.plan.blocks if self.work.todo(block)):
+            pass
+        return self._tables(self.work.jobs)
+
+    def prepare(self) -> None:
+        """Make the stores that the recipe asks for, and remove all others."""
+        self._drop_strangers()
+        for job in self.work.jobs:
+            self._make_store(job)
+
+    def do(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """Do blocks; give each as soon as it is done.
+
+        Args:
+            blocks: Which; the next is taken when a worker is free for it.
+        """
+        work, plan, watch = self.work, self.plan, self.context.watch
+        done, total = sum(not work.todo(block) for block in plan.blocks), len(plan.blocks)
         layers = sum(len(groups) * len(work.bands[name]) for name, groups in work.passes.items())
         begin, pixels = time.perf_counter(), 0
-        context.watch.progress(done, total, "blocks")
+        watch.progress(done, total, "blocks")
         with work.reader:
-            for _, count in executor_of(context).run(work, todo):
+            for block, count in executor_of(self.context).run(work, blocks):
                 done, pixels = done + 1, pixels + count
                 rate = pixels * layers / 1e6 / (time.perf_counter() - begin)
-                context.watch.progress(done, total, f"blocks, {rate:.0f} MPix/s")
-        return self._tables(jobs)
+                watch.progress(done, total, f"blocks, {rate:.0f} MPix/s")
+                yield block
 
-    def _job(self, product: Product, key: str, plan: Plan) -> Job:
-        """Create a product's store, or take it up again; one of another key is removed first."""
-        from landshift.cube.store import create
-
-        context = self.context
-        store = context.cube(product)
-        marker = context.out.hidden / "stores" / f"{product.name}.key"
-        if not (store.exists() and marker.is_file() and marker.read_text() == key):
-            # what the journal says of blocks is true of a store that is whole: both go, the marker first
-            marker.unlink(missing_ok=True)
-            shutil.rmtree(context.out.hidden / "journal" / "build" / key, ignore_errors=True)
-            shutil.rmtree(store, ignore_errors=True)
+    def _job(self, product: Product) -> Job:
+        """What to make of every block for a product."""
+        context, groups = self.context, self._groups(product)
         names = tuple(source.name for source in context.recipe.sources_of(product))
-        groups = sorted((group for name in names for group in context.survey.passes[name]), key=_when)
-        if not groups:
-            raise ConfigError(f"product {product.name} has no scenes", hint="look with `landshift search`")
-        step = self.timed(product)
-        observed = np.array([_stamp(group) for group in groups], "datetime64[ns]")
-        job = Job(
+        return Job(
             name=product.name,
-            key=key,
-            step=step,
+            key=self.keys[product.name],
+            step=self.timed(product),
             sources=names,
             bands=_shared_bands([context.survey.bands[name] for name in names], product.name),
             variable=_variable(groups),
             indices=tuple(name.lower() for name in product.indices),
-            store=store,
+            store=context.cube(product),
         )
+
+    def _groups(self, product: Product) -> list[Pass]:
+        """The dates of a product's sources."""
+        names = [source.name for source in self.context.recipe.sources_of(product)]
+        groups = sorted((group for name in names for group in self.context.survey.passes[name]), key=_when)
+        if not groups:
+            raise ConfigError(f"product {product.name} has no scenes", hint="look with `landshift search`")
+        return groups
+
+    def _make_store(self, job: Job) -> None:
+        """Create a product's store, or take it up again; one of another key is removed first."""
+        from landshift.cube.store import create
+
+        hidden, step = self.context.out.hidden, job.step
+        marker = hidden / "stores" / f"{job.name}.key"
+        if not (job.store.exists() and marker.is_file() and marker.read_text() == job.key):
+            # what the journal says of blocks is true of a store that is whole: both go, the marker first
+            marker.unlink(missing_ok=True)
+            shutil.rmtree(hidden / "journal" / "build" / job.key, ignore_errors=True)
+            shutil.rmtree(job.store, ignore_errors=True)
+        groups = self._groups(self.context.recipe.product(job.name))
+        observed = np.array([_stamp(group) for group in groups], "datetime64[ns]")
         create(
-            store,
-            geobox=plan.geobox,
+            job.store,
+            geobox=self.plan.geobox,
             times=np.asarray(step.times(observed)),
             variable=job.variable,
             names=job.bands,
-            product=product.name,
+            product=job.name,
             extra=_extra(step),
             indices=job.indices,
             coords=_per_scene(groups) if not hasattr(step, "period") and not hasattr(step, "every") else {},
-            attrs={"landshift:key": key},
-            blocks=plan.blocks,
+            attrs={"landshift:key": job.key},
+            blocks=self.plan.blocks,
         )
-        write_atomic(marker, key.encode())
-        return job
+        write_atomic(marker, job.key.encode())
 
     def _drop_strangers(self) -> None:
         """Remove stores of products that the recipe no longer has."""

@@ -13,20 +13,24 @@ __all__ = ["check", "info", "remove_output", "status"]
 
 
 def status(out: Path) -> list[dict[str, Any]]:
-    """How far every stage is: one row each, in the order of the run.
+    """How far every stage is: one row each, in the order of the run; then one for each claim of a shard.
 
     Args:
         out: Output folder.
     """
     from landshift.pipeline.run import STAGES
 
-    held = Output(path=out).status()
+    output = Output(path=out)
+    held = output.status()
     rows = []
     for name in STAGES:
         if name not in held:
             continue
         counts = ", ".join(f"{key} {value}" for key, value in held[name]["record"].items())
         rows.append({"stage": name, "state": held[name]["state"], "key": held[name]["key"], "counts": counts})
+    for claim in output.claims().held():
+        who = f"shard {claim.get('owner', '?')} on {claim.get('host', '?')}, process {claim.get('process', '?')}"
+        rows.append({"stage": "build", "state": "in flight", "key": claim["name"], "counts": who})
     return rows
 
 
