@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
+import warnings
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -16,9 +19,13 @@ from landshift.ard.interpolate import Interpolate
 from landshift.ard.mask import Mask
 from landshift.config import Recipe
 from landshift.cube.tables import read_table
-from landshift.errors import ConfigError
+from landshift.errors import ConfigError, DataQualityWarning
+from landshift.pipeline.build import Build
+from landshift.pipeline.output import Output
 from landshift.pipeline.run import RunResult, run
-from landshift.plan import plan_blocks
+from landshift.pipeline.stages import Context
+from landshift.pipeline.watch import Quiet
+from landshift.plan import Executor, ProcessExecutor, ThreadExecutor, plan_blocks
 from small_runs import Heard, contents, differing
 
 Strip = Callable[..., dict[str, Any]]
@@ -170,6 +177,58 @@ def test_without_holdout_no_table_of_it_stays(strip: Strip, again: Path) -> None
     assert (again / "tables" / "holdout.parquet").is_file()
     build(strip(report={"holdout": 0}), again)
     assert not list((again / "tables").glob("holdout.*"))
+
+
+@pytest.mark.parametrize("report", [{"holdout": 0.3}, {"seed": 5}], ids=["share", "seed"])
+def test_another_holdout_scores_anew_and_writes_no_cube(
+    strip: Strip, again: Path, tmp_path: Path, report: dict[str, Any]
+) -> None:
+    def built() -> dict[Path, int]:
+        files = [*(again / "cubes").rglob("*"), *(again / ".landshift" / "journal" / "build").rglob("*")]
+        return {file: file.stat().st_mtime_ns for file in files if file.is_file()}
+
+    before = built()
+    result = build(strip(report=report), again)
+    assert result.stages[-1].state == "redone"
+    assert next(iter(report)) in result.stages[-1].why
+    assert built() == before
+    fresh = build(strip(report=report), tmp_path / "fresh")
+    assert differing(contents(fresh.out), contents(again)) == []
+
+
+def test_a_changed_product_is_scored_anew(strip: Strip, again: Path, tmp_path: Path) -> None:
+    values = strip()
+    changed = strip(product=[{**values["product"][0], "max_gap": "40D"}, *values["product"][1:]])
+    build(changed, again)
+    fresh = build(changed, tmp_path / "fresh")
+    assert differing(contents(fresh.out), contents(again)) == []
+
+
+class Doubting(Mask):
+    """A mask that doubts every scene it sees, and says so in the process that does the block."""
+
+    def grow(self, cube: Any) -> Any:
+        warnings.warn("the masks look odd", DataQualityWarning, stacklevel=1)
+        return super().grow(cube)
+
+
+@pytest.mark.parametrize("executor", [ThreadExecutor(workers=2), ProcessExecutor(workers=2)])
+def test_what_workers_warn_of_is_told_once_by_this_run_and_by_a_later_one(
+    strip: Strip, tmp_path: Path, executor: Executor
+) -> None:
+    recipe, output = Recipe.of(strip()), Output(path=tmp_path)
+    found = run(recipe, tmp_path, until="survey").survey
+    assert found is not None
+    made = Build(Context(recipe=recipe, out=output, survey=found, watch=Quiet()))
+    made.prepare()
+    work = dataclasses.replace(made.work, mask=Doubting())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataQualityWarning)
+        assert len(list(executor.run(work, made.plan.blocks))) == 2
+    result = run(recipe, tmp_path, until="build")
+    assert result.warnings.count("the masks look odd") == 1
+    assert run(recipe, tmp_path).warnings.count("the masks look odd") == 1
+    assert "the masks look odd" in json.loads((tmp_path / "run.json").read_text())["warnings"]
 
 
 def test_the_holdout_hides_about_its_share_and_beats_the_mean(serial: RunResult) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from landshift.pipeline.holdout import Holdout
+from landshift.pipeline.hearing import hearing
+from landshift.pipeline.holdout import Holdout, Score
 from landshift.plan import Block, Journal, tiles_of
 from landshift.scene import Pass
 from landshift.sensor import BAND_DIM, QUALITY
@@ -77,38 +78,69 @@ class BlockWork:
     threads: int = 1
     """Tiles of a block that are computed at once; more than one where there are fewer blocks than workers."""
 
-    def todo(self, block: Block) -> tuple[Job, ...]:
-        """Products that this block is still to be done for."""
-        return tuple(job for job in self.jobs if not self._journal(job).done(block.name))
+    def todo(self, block: Block) -> bool:
+        """Whether anything is still to be done for a block."""
+        return bool(self._unmade(block) or self._unscored(block))
 
     def __call__(self, block: Block) -> int:
         """Do the block; give its number of pixels."""
         from landshift.cube.store import write_block
 
-        jobs = self.todo(block)
+        jobs, scored = self._unmade(block), self._unscored(block)
         tiles = tiles_of(block, side=self.tile_px)
         with ThreadPoolExecutor(self.threads, thread_name_prefix="tile") as pool:
-            parts = list(pool.map(partial(self._tile, jobs=jobs), tiles))
+            parts = list(pool.map(partial(self._tile, jobs=jobs, scored=scored), tiles))
+        for job in scored:
+            score = Score.total([part.scores[job.name] for part in parts])
+            self._scores(job).finish(block.name, score.as_dict())
         for job in jobs:
-            mine = [made.pop(job.name) for made in parts]
-            whole = _gather(block, [(tile, product) for tile, (product, _) in zip(tiles, mine, strict=True)])
-            record = Record.total([counted for _, counted in mine])
+            mine = [part.products.pop(job.name) for part in parts]
+            whole = _gather(block, list(zip(tiles, mine, strict=True)))
+            record = Record.total([part.records[job.name] for part in parts])
             record.clipped += write_block(job.store, block, whole)
-            self._journal(job).finish(block.name, record.as_dict())
+            self._records(job).finish(block.name, record.as_dict())
         return block.shape[0] * block.shape[1]
 
-    def _tile(self, tile: Block, *, jobs: tuple[Job, ...]) -> dict[str, tuple[xr.Dataset, Record]]:
-        """All products of a tile, in stored numbers, with what was counted."""
-        cubes = {name: self._source(name, tile, jobs) for name in self.passes if _wanted(name, jobs)}
-        made = {}
-        for job in jobs:
-            record = Record()
-            merged = _merge([cubes[name] for name in job.sources if name in cubes], job)
-            made[job.name] = (self._product(job, merged, tile, record), record)
-        return made
+    def _unmade(self, block: Block) -> tuple[Job, ...]:
+        """Products that this block is still to be made of."""
+        return tuple(job for job in self.jobs if not self._records(job).done(block.name))
 
-    def _journal(self, job: Job) -> Journal:
-        return Journal(folder=self.journal, key=job.key)
+    def _unscored(self, block: Block) -> tuple[Job, ...]:
+        """Products whose hold-out errors this block still lacks."""
+        return tuple(
+            job for job in self.jobs if self.holdout.key(job) and not self._scores(job).done(block.name)
+        )
+
+    def _records(self, job: Job) -> Journal:
+        return Journal(folder=self.journal / "build", key=job.key)
+
+    def _scores(self, job: Job) -> Journal:
+        return Journal(folder=self.journal / "holdout", key=self.holdout.key(job))
+
+    def records(self, job: Job) -> list[dict[str, Any]]:
+        """What every finished block noted of a product."""
+        return list(self._records(job).records().values())
+
+    def scores(self, job: Job) -> list[dict[str, Any]]:
+        """The hold-out errors of a product, by block; none where it has none."""
+        return list(self._scores(job).records().values()) if self.holdout.key(job) else []
+
+    def _tile(self, tile: Block, *, jobs: tuple[Job, ...], scored: tuple[Job, ...]) -> _Tile:
+        """All products and scores of a tile."""
+        made, said = _Tile(), list[str]()
+        with hearing(said):
+            wanted = tuple(job for job in self.jobs if job in jobs or job in scored)
+            cubes = {name: self._source(name, tile, wanted) for name in self.passes if _wanted(name, wanted)}
+            for job in wanted:
+                merged = _merge([cubes[name] for name in job.sources if name in cubes], job)
+                if job in scored:
+                    made.scores[job.name] = self.holdout.score(merged, job, tile)
+                if job in jobs:
+                    made.records[job.name] = record = Record()
+                    made.products[job.name] = self._product(job, merged, record)
+        for told in (*made.scores.values(), *made.records.values()):
+            told.said = list(dict.fromkeys(said))
+        return made
 
     def _source(self, name: str, tile: Block, jobs: tuple[Job, ...]) -> xr.Dataset:
         """The masked cube of one source over one tile."""
@@ -123,13 +155,12 @@ class BlockWork:
             on_error=self.on_error,
         )
 
-    def _product(self, job: Job, cube: xr.Dataset, tile: Block, record: Record) -> xr.Dataset:
+    def _product(self, job: Job, cube: xr.Dataset, record: Record) -> xr.Dataset:
         """One product of one tile, in stored numbers."""
         from landshift.ard.indices import index
         from landshift.cube.store import encode
 
         record.look_at(cube, job)
-        self.holdout.score(cube, job, tile, record)
         product = job.step(cube)
         if job.indices:
             product = index(product, job.indices)
@@ -137,6 +168,15 @@ class BlockWork:
         encoded, clipped = encode(product)
         record.clipped += clipped
         return encoded
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """What was made of a tile, by product: datasets in stored numbers, what was counted, what was scored."""
+
+    products: dict[str, xr.Dataset] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    scores: dict[str, Score] = field(default_factory=dict)
 
 
 class Record:
@@ -149,7 +189,7 @@ class Record:
         self.clear: list[int] = []
         self.filled: list[int] = []
         self.unread: dict[str, str] = {}
-        self.errors: dict[str, list[float]] = {}
+        self.said: list[str] = []
 
     def look_at(self, cube: xr.Dataset, job: Job) -> None:
         """Count valid and clear pixels of every date."""
@@ -167,12 +207,6 @@ class Record:
         self.filled = _plus(self.filled, holds.sum(axis=(1, 2)).tolist())
         self.empty_px += int((~holds.any(axis=0)).sum())
 
-    def add_errors(self, name: str, sums: tuple[int, float, float]) -> None:
-        """Add number, squares and magnitudes of hold-out errors under a name."""
-        self.errors[name] = [
-            old + new for old, new in zip(self.errors.get(name, [0, 0, 0]), sums, strict=True)
-        ]
-
     @classmethod
     def total(cls, parts: Sequence[Record]) -> Record:
         """The counts of all tiles, added in their order."""
@@ -184,8 +218,7 @@ class Record:
             whole.pixels += part.pixels
             whole.seen, whole.clear = _plus(whole.seen, part.seen), _plus(whole.clear, part.clear)
             whole.filled = _plus(whole.filled, part.filled)
-            for name, sums in part.errors.items():
-                whole.add_errors(name, (int(sums[0]), sums[1], sums[2]))
+            whole.said = list(dict.fromkeys([*whole.said, *part.said]))
         return whole
 
     def as_dict(self) -> dict[str, Any]:

@@ -9,31 +9,30 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from landshift.acquire.tiles import TileReader
 from landshift.ard.composite import Composite
-from landshift.config import Product, bytes_of
-from landshift.errors import ConfigError
+from landshift.config import Product
+from landshift.errors import ConfigError, DataQualityWarning
 from landshift.pipeline import holdout
 from landshift.pipeline.block import BlockWork, Job
+from landshift.pipeline.budget import Budget, Load, Room
 from landshift.pipeline.cache import cache_of
 from landshift.plan import (
     Block,
     Executor,
-    Journal,
     Plan,
     ProcessExecutor,
     SerialExecutor,
     ThreadExecutor,
-    cores,
     plan_blocks,
     write_atomic,
 )
@@ -43,9 +42,10 @@ from landshift.step import key as step_key
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from landshift.config.tables import Engine
     from landshift.pipeline.stages import Context
 
-__all__ = ["Build", "executor_of", "memory_of"]
+__all__ = ["Build", "executor_of"]
 
 LAYOUT: Final = 2
 """Version of what a block holds: part of every product's key."""
@@ -66,9 +66,7 @@ class Build:
         for product in recipe.products:
             sources = {source.name: survey.fingerprint(source.name) for source in recipe.sources_of(product)}
             bands = {name: list(survey.bands[name]) for name in sources}
-            report = recipe.report
-            scored = [report.holdout, report.seed]
-            rest = [product.name, list(product.indices), sources, bands, survey.place, LAYOUT, *scored]
+            rest = [product.name, list(product.indices), sources, bands, survey.place, LAYOUT]
             mask = "" if recipe.mask is None else step_key(recipe.mask)
             found[product.name] = step_key(self.timed(product), mask, str(rest))
         return found
@@ -101,23 +99,42 @@ class Build:
             bands=context.survey.bands,
             mask=context.recipe.mask,
             jobs=tuple(self._job(product) for product in context.recipe.products),
-            journal=context.out.hidden / "journal" / "build",
+            journal=context.out.hidden / "journal",
             holdout=holdout.Holdout(share=context.recipe.report.holdout, seed=context.recipe.report.seed),
             on_error=context.recipe.engine.on_error,
-            reader=TileReader(
-                held_bytes=memory_of(context.recipe.engine.memory) // 4 // _readers(context),
-                cache=cache_of(context.recipe),
-            ),
-            threads=max(1, round(executor_of(context).workers / _full_blocks(plan))),
-            tile_px=self._tile(plan),
+            reader=TileReader(held_bytes=self.budget.held_bytes, cache=cache_of(context.recipe)),
+            threads=self.budget.threads,
+            tile_px=self.budget.tile_px,
         )
+
+    @cached_property
+    def budget(self) -> Budget:
+        """How memory is shared out."""
+        return Budget.of(Room.of(self.context.recipe.engine), self.load)
+
+    @cached_property
+    def load(self) -> Load:
+        """What a block takes: the looks of all sources, read and masked, and the products made of them."""
+        survey, recipe, plan = self.context.survey, self.context.recipe, self.plan
+        planes = sum(
+            len(groups) * (2 * len(survey.bands[name]) + 2) for name, groups in survey.passes.items()
+        )
+        stored = 0
+        for product in recipe.products:
+            observed = np.array([_stamp(group) for group in self._groups(product)], "datetime64[ns]")
+            dates = len(self.timed(product).times(observed))
+            bands = max(len(survey.bands[source.name]) for source in recipe.sources_of(product))
+            planes += dates * (2 * bands + 1)
+            stored += dates * (2 * (bands + len(product.indices)) + 2)
+        area = sum(block.shape[0] * block.shape[1] for block in plan.blocks) / plan.block_px**2
+        return Load(block_px=plan.block_px, blocks=max(1.0, area), tile=4 * planes, stored=stored)
 
     def __call__(self) -> dict[str, Any]:
         """Build what is not built; give counts for ``run.json``."""
         self.prepare()
         for _ in self.do(block for block in self.plan.blocks if self.work.todo(block)):
             pass
-        return self._tables(self.work.jobs)
+        return self._tables()
 
     def prepare(self) -> None:
         """Make the stores that the recipe asks for, and remove all others."""
@@ -137,7 +154,9 @@ class Build:
         begin, pixels = time.perf_counter(), 0
         watch.progress(done, total, "blocks")
         with work.reader:
-            for block, count in executor_of(self.context).run(work, blocks):
+            for block, count in executor_of(self.context.recipe.engine, at_once=self.budget.at_once).run(
+                work, blocks
+            ):
                 done, pixels = done + 1, pixels + count
                 rate = pixels * layers / 1e6 / (time.perf_counter() - begin)
                 watch.progress(done, total, f"blocks, {rate:.0f} MPix/s")
@@ -202,33 +221,19 @@ class Build:
                 self.context.watch.say(f"build: removed {store.name}, which the recipe no longer has")
                 shutil.rmtree(store)
 
-    def _tile(self, plan: Plan) -> int:
-        """Side of a tile that keeps all workers together below the memory limit."""
-        survey = self.context.survey
-        planes = 0
-        for name, groups in survey.passes.items():
-            planes += len(groups) * (2 * len(survey.bands[name]) + 2)
-        for product in self.context.recipe.products:
-            dates = len(
-                product.step.times(np.array([_stamp(g) for g in _all(survey.passes)], "datetime64[ns]"))
-            )
-            planes += dates * (2 * max(len(bands) for bands in survey.bands.values()) + 1)
-        workers = executor_of(self.context).workers
-        limit = 0.75 * memory_of(self.context.recipe.engine.memory) / workers
-        side = plan.block_px if _full_blocks(plan) >= workers else plan.block_px // 2
-        while side > 32 and planes * 4 * (side + 60) ** 2 > limit:
-            side //= 2
-        return side
-
-    def _tables(self, jobs: Sequence[Job]) -> dict[str, Any]:
-        """Sum what the blocks counted, and write the tables ``clear`` and ``holdout``."""
+    def _tables(self) -> dict[str, Any]:
+        """Sum what the blocks counted, write the tables ``clear`` and ``holdout``, and say what workers said."""
         from landshift.pipeline.tally import empty_dates, unread, write_clear, write_holdout
 
-        folder = self.context.out.hidden / "journal" / "build"
-        records = {job.name: list(Journal(folder=folder, key=job.key).records().values()) for job in jobs}
-        write_clear(self.context.out.path, records, jobs, self.context.survey.passes)
-        write_holdout(self.context.out.path, records, jobs)
-        lost, empty = unread(records), empty_dates(records, jobs)
+        work, out = self.work, self.context.out.path
+        records = {job.name: work.records(job) for job in work.jobs}
+        scores = {job.name: work.scores(job) for job in work.jobs}
+        write_clear(out, records, work.jobs, self.context.survey.passes)
+        write_holdout(out, scores, work.jobs)
+        noted = [note for found in (*records.values(), *scores.values()) for note in found]
+        for sentence in sorted({sentence for note in noted for sentence in note["said"]}):
+            warnings.warn(sentence, DataQualityWarning, stacklevel=2)
+        lost, empty = unread(records), empty_dates(records, work.jobs)
         counts: dict[str, dict[str, int]] = {
             name: {"read_errors": lost[name], "empty_dates": empty[name]}
             | {what: sum(record[what] for record in found) for what in ("clipped", "empty_px")}
@@ -237,41 +242,22 @@ class Build:
         return {"blocks": {name: len(found) for name, found in records.items()}, **counts}
 
 
-def executor_of(context: Context) -> Executor:
-    """The executor a recipe asks for."""
-    engine = context.recipe.engine
+def executor_of(engine: Engine, *, at_once: int) -> Executor:
+    """The executor a recipe asks for.
+
+    Args:
+        engine: The recipe's table.
+        at_once: Blocks in flight; a cluster knows itself how many.
+    """
     if engine.cluster is not None:
         from landshift.cluster import DaskExecutor
 
         return DaskExecutor(address=engine.cluster)
-    workers = engine.workers or cores()
     if engine.executor == "serial":
         return SerialExecutor()
     return (
-        ThreadExecutor(workers=workers) if engine.executor == "threads" else ProcessExecutor(workers=workers)
+        ThreadExecutor(workers=at_once) if engine.executor == "threads" else ProcessExecutor(workers=at_once)
     )
-
-
-def _readers(context: Context) -> int:
-    """How many processes of this machine keep decoded tiles."""
-    executor = executor_of(context)
-    return executor.workers if isinstance(executor, ProcessExecutor) else 1
-
-
-def memory_of(text: str) -> int:
-    """The memory limit in bytes; a share is of what is free now."""
-    free = 4 * 2**30
-    info = Path("/proc/meminfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                free = int(line.split()[1]) * 1024
-    return bytes_of(text, where="engine.memory", whole=free)
-
-
-def _full_blocks(plan: Plan) -> float:
-    """The plan's area in whole blocks, 1 at least: narrow blocks at the edge keep nobody busy."""
-    return max(1.0, sum(block.shape[0] * block.shape[1] for block in plan.blocks) / plan.block_px**2)
 
 
 def _shared_bands(bands: Sequence[tuple[str, ...]], product: str) -> tuple[str, ...]:
@@ -313,10 +299,6 @@ def _per_scene(groups: Sequence[Pass]) -> Mapping[str, NDArray[Any]]:
         "relative_orbit": np.array([scene.relative_orbit for scene in first], np.int16),
         "item_ids": np.array([group.item_ids for group in groups], object),
     }
-
-
-def _all(passes: Mapping[str, tuple[Pass, ...]]) -> list[Pass]:
-    return sorted((group for groups in passes.values() for group in groups), key=_when)
 
 
 def _when(group: Pass) -> tuple[Any, str]:

@@ -141,6 +141,7 @@ def build(context: Context, keys: Keys) -> Stage:
             },
             "mask": None if context.recipe.mask is None else table(context.recipe.mask),
             "holdout": context.recipe.report.holdout,
+            "seed": context.recipe.report.seed,
         },
         inputs=(keys["survey"], *work.keys.values()),
         work=work,

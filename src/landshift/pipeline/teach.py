@@ -53,7 +53,7 @@ def teach(context: Context) -> dict[str, Any]:
 def map_years(context: Context) -> dict[str, Any]:
     """Make the map of every year that has none yet."""
     from landshift.learn.predict import predict
-    from landshift.pipeline.build import memory_of
+    from landshift.pipeline.budget import memory_of
 
     recipe = context.recipe
     product = recipe.product(recipe.train.product if recipe.train else None)

@@ -1,0 +1,55 @@
+"""The memory limit is shared out: kept tiles, programs and blocks together stay below it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landshift.pipeline.budget import PROGRAM, Budget, Load, Room
+
+GB = 10**9
+loads = st.builds(
+    Load,
+    block_px=st.just(512),
+    blocks=st.floats(1, 200),
+    tile=st.integers(100, 20_000),
+    stored=st.integers(10, 4_000),
+)
+
+
+@given(load=loads, memory=st.integers(2, 200), workers=st.integers(1, 64), processes=st.booleans())
+def test_all_parts_together_stay_below_the_limit(
+    load: Load, memory: int, workers: int, processes: bool
+) -> None:
+    room = Room(memory=memory * GB, workers=workers, processes=workers if processes else 1, parent=processes)
+    found = Budget.of(room, load)
+    readers = min(room.processes, found.at_once)
+    taken = PROGRAM * (readers + processes) + readers * found.held_bytes
+    taken += min(found.at_once, max(1, round(load.blocks))) * load.bytes(found.tile_px, found.threads)
+    smallest = (found.at_once, found.tile_px) == (1, 32)
+    assert 1 <= found.at_once <= workers
+    assert taken <= room.memory or smallest
+
+
+@given(load=loads, workers=st.integers(1, 64))
+def test_more_memory_never_means_smaller_tiles_or_fewer_blocks(load: Load, workers: int) -> None:
+    budgets = [Budget.of(Room(memory=size * GB, workers=workers), load) for size in (1, 4, 16, 64, 256, 1024)]
+    assert [one.at_once for one in budgets] == sorted(one.at_once for one in budgets)
+    assert budgets[-1].at_once == workers
+
+
+def test_a_cluster_keeps_all_its_threads_and_gets_smaller_tiles() -> None:
+    load = Load(block_px=512, blocks=40, tile=8_000, stored=1_000)
+    wide, narrow = (Budget.of(Room(memory=size, workers=4, fixed=True), load) for size in (64 * GB, 4 * GB))
+    assert (wide.at_once, wide.tile_px) == (4, 512)
+    assert narrow.at_once == 4
+    assert narrow.tile_px < 512
+
+
+@pytest.mark.parametrize(("blocks", "threads"), [(1.0, 8), (3.0, 3), (40.0, 1)])
+def test_fewer_blocks_than_workers_are_cut_so_that_all_have_something_to_do(
+    blocks: float, threads: int
+) -> None:
+    found = Budget.of(Room(memory=64 * GB, workers=8), Load(block_px=512, blocks=blocks, tile=100, stored=10))
+    assert found.threads == threads
