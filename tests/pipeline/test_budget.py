@@ -18,14 +18,16 @@ loads = st.builds(
 )
 
 
-@given(load=loads, memory=st.integers(2, 200), workers=st.integers(1, 64), processes=st.booleans())
+@given(
+    load=loads, memory=st.integers(2, 200), workers=st.integers(1, 64), parent=st.sampled_from([True, False])
+)
 def test_all_parts_together_stay_below_the_limit(
-    load: Load, memory: int, workers: int, processes: bool
+    *, load: Load, memory: int, workers: int, parent: bool
 ) -> None:
-    room = Room(memory=memory * GB, workers=workers, processes=workers if processes else 1, parent=processes)
+    room = Room(memory=memory * GB, workers=workers, processes=workers if parent else 1, parent=parent)
     found = Budget.of(room, load)
     readers = min(room.processes, found.at_once)
-    taken = PROGRAM * (readers + processes) + readers * found.held_bytes
+    taken = PROGRAM * (readers + parent) + readers * found.held_bytes
     taken += min(found.at_once, max(1, round(load.blocks))) * load.bytes(found.tile_px, found.threads)
     smallest = (found.at_once, found.tile_px) == (1, 32)
     assert 1 <= found.at_once <= workers

@@ -138,8 +138,9 @@ class BlockWork:
                 if job in jobs:
                     made.records[job.name] = record = Record()
                     made.products[job.name] = self._product(job, merged, record)
-        for told in (*made.scores.values(), *made.records.values()):
-            told.said = list(dict.fromkeys(said))
+        told: list[Record | Score] = [*made.records.values(), *made.scores.values()]
+        for note in told:
+            note.said = list(dict.fromkeys(said))
         return made
 
     def _source(self, name: str, tile: Block, jobs: tuple[Job, ...]) -> xr.Dataset:

@@ -107,7 +107,11 @@ class Budget:
         for at_once in (room.workers,) if room.fixed else range(room.workers, 0, -1):
             last = at_once == 1 or room.fixed
             processes = min(room.processes, at_once)
-            rest = max(room.memory - PROGRAM * (processes + room.parent), room.memory // 4)
+            rest = room.memory - PROGRAM * (processes + room.parent)
+            if rest < room.memory // 4:
+                if not last:
+                    continue
+                rest = room.memory // 4  # a limit below what the programs take: the least that works
             threads = max(1, round(room.workers / min(at_once, load.blocks)))
             limit = (1 - HELD) * rest / min(at_once, max(1, round(load.blocks)))
             for side in _sides(load, threads, least=SMALLEST_PX if last else COARSE_PX):

@@ -121,23 +121,39 @@ class Output:
             StoreError: It cannot be written, or holds the results of another place.
         """
         self.refuse_foreign()
-        marker = self.hidden / "place.json"
-        if marker.is_file():
-            held = json.loads(marker.read_text())
-            if held != place:
-                changed = [name for name in {**held, **place} if held.get(name) != place.get(name)]
-                differ = "differs" if len(changed) == 1 else "differ"
-                raise StoreError(
-                    f"this folder holds another place (its {' and '.join(changed)} {differ})",
-                    where=self.path,
-                    got=", ".join(f"{name} {_short(place.get(name))}" for name in changed),
-                    allowed=", ".join(f"{name} {_short(held.get(name))}" for name in changed),
-                    hint="choose another output folder, or remove this one with `landshift clean`",
-                )
-        write_atomic(marker, json.dumps(dict(place), sort_keys=True).encode())
+        self._stay(self.hidden / "place.json", place)
         for partial in list(self.path.rglob("*.partial")):
             if "try" not in partial.relative_to(self.path).parts[:1]:  # a trial has a lock of its own
                 _remove(partial)
+
+    def expect(self, place: Mapping[str, Any]) -> None:
+        """Check before anything is simulated that the folder is this place's.
+
+        Args:
+            place: The grid for which scenes are going to be simulated, as plain values.
+
+        Raises:
+            StoreError: It holds the results of another place.
+        """
+        marker = self.hidden / "simulated.json"
+        if not (self.hidden / "place.json").is_file():
+            marker.unlink(missing_ok=True)  # a run that never came to its results
+        self._stay(marker, place)
+
+    def _stay(self, marker: Path, place: Mapping[str, Any]) -> None:
+        """Note a place, or refuse another one than was noted."""
+        held = json.loads(marker.read_text()) if marker.is_file() else place
+        if held != place:
+            changed = [name for name in {**held, **place} if held.get(name) != place.get(name)]
+            differ = "differs" if len(changed) == 1 else "differ"
+            raise StoreError(
+                f"this folder holds another place (its {' and '.join(changed)} {differ})",
+                where=self.path,
+                got=", ".join(f"{name} {_short(place.get(name))}" for name in changed),
+                allowed=", ".join(f"{name} {_short(held.get(name))}" for name in changed),
+                hint="choose another output folder, or remove this one with `landshift clean`",
+            )
+        write_atomic(marker, json.dumps(dict(place), sort_keys=True).encode())
 
     @contextlib.contextmanager
     def lock(self, *, shared: bool = False) -> Iterator[None]:

@@ -16,7 +16,7 @@ from landshift.errors import ConfigError, DataQualityWarning, StoreError
 from landshift.pipeline import stages
 from landshift.pipeline.output import Output, StageResult, hash_of
 from landshift.pipeline.shards import SharedRun
-from landshift.pipeline.survey import Survey, survey
+from landshift.pipeline.survey import Survey
 from landshift.pipeline.watch import Quiet, Watch
 
 __all__ = ["STAGES", "RunResult", "finish", "run"]
@@ -72,9 +72,8 @@ def run(
     with output.lock(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataQualityWarning)
         SharedRun.close(output, made)
-        found = survey(made, out=folder, crop_m=try_m, progress=heard.progress)
-        output.prepare(found.place)
-        context = stages.Context(recipe=made, out=output, survey=found, watch=heard)
+        context = stages.find(made, output, heard, crop_m=try_m)
+        output.prepare(context.survey.place)
         results = _do(context, until)
         said = tuple(dict.fromkeys([*_sentences(caught), *output.warnings(results)]))
         result = RunResult(
@@ -82,7 +81,7 @@ def run(
             stages=tuple(results),
             warnings=said,
             seconds=time.perf_counter() - begin,
-            survey=found,
+            survey=context.survey,
         )
         if until is None or until == "publish":
             _record(context, result)

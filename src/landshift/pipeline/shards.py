@@ -23,7 +23,6 @@ from landshift.pipeline import stages
 from landshift.pipeline.build import Build
 from landshift.pipeline.claims import Claim, Claims
 from landshift.pipeline.output import Output, hash_of
-from landshift.pipeline.survey import survey
 from landshift.pipeline.watch import Quiet, Watch
 from landshift.plan import Block, write_atomic
 
@@ -180,7 +179,7 @@ def _join(recipe: Recipe, output: Output, claims: Claims, watch: Watch) -> Build
         held = SharedRun.load(output)
         mine = SharedRun(recipe=recipe)
         if held is None or held.state == "closed":
-            context = _context(recipe, output, watch)
+            context = stages.find(recipe, output, watch)
             output.prepare(context.survey.place)
             first = stages.inventory(context)
             output.do(first)
@@ -197,13 +196,8 @@ def _join(recipe: Recipe, output: Output, claims: Claims, watch: Watch) -> Build
                 hint="end theirs with `landshift finish`, or give it up with `landshift run` without --shard",
             )
         if any(source.simulated for source in recipe.sources):  # a simulator writes: one at a time
-            return _joined(_context(recipe, output, watch))
-    return _joined(_context(recipe, output, watch))
-
-
-def _context(recipe: Recipe, output: Output, watch: Watch) -> stages.Context:
-    found = survey(recipe, out=output.path, progress=watch.progress)
-    return stages.Context(recipe=recipe, out=output, survey=found, watch=watch)
+            return _joined(stages.find(recipe, output, watch))
+    return _joined(stages.find(recipe, output, watch))
 
 
 def _joined(context: stages.Context) -> Build | None:

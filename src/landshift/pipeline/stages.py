@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 from landshift.config import Product, Recipe
 from landshift.errors import ConfigError, LabelError
 from landshift.pipeline.output import Output, Stage, hash_of
-from landshift.pipeline.survey import Survey
+from landshift.pipeline.survey import Survey, survey
 from landshift.pipeline.watch import Watch
 from landshift.step import table
 
 if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
     from landshift.cube.classes import LandClass
 
 __all__ = [
     "Context",
     "build",
     "change",
+    "find",
     "inventory",
     "labels",
     "predict",
@@ -82,6 +85,29 @@ class Context:
             return {}
         compared = {name: self.out.path / "models" / name for name in train.compare if name != train.model}
         return {train.model: self.out.path / "model"} | compared
+
+
+def find(recipe: Recipe, output: Output, watch: Watch, *, crop_m: float | None = None) -> Context:
+    """Make the survey; a folder of another place is refused before a simulator fills it with scenes.
+
+    Args:
+        recipe: The recipe.
+        output: The output folder.
+        watch: Who is told how it goes.
+        crop_m: Side of a trial's window in metres.
+    """
+    if any(source.simulated for source in recipe.sources):
+        from landshift.place import grid_of
+
+        output.expect(plain_grid(grid_of(recipe.place, base=recipe.base)))
+    found = survey(recipe, out=output.path, crop_m=crop_m, progress=watch.progress)
+    return Context(recipe=recipe, out=output, survey=found, watch=watch)
+
+
+def plain_grid(geobox: GeoBox) -> dict[str, Any]:
+    """A grid as plain values."""
+    transform = [float(value) for value in geobox.affine[:6]]
+    return {"crs": str(geobox.crs), "transform": transform, "shape": list(geobox.shape)}
 
 
 def file_mark(path: Path) -> list[Any]:
