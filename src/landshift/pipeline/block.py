@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from landshift.acquire.tiles import TileReader
 
 __all__ = ["BlockWork", "Job", "masked"]
-
-_GROUND: Final = (QUALITY["clear"], QUALITY["water"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,16 +86,22 @@ class BlockWork:
 
         jobs, scored = self._unmade(block), self._unscored(block)
         tiles = tiles_of(block, side=self.tile_px)
+        wholes: dict[str, xr.Dataset] = {}
+        records: dict[str, list[Record]] = {job.name: [] for job in jobs}
+        scores: dict[str, list[Score]] = {job.name: [] for job in scored}
         with ThreadPoolExecutor(self.threads, thread_name_prefix="tile") as pool:
-            parts = list(pool.map(partial(self._tile, jobs=jobs, scored=scored), tiles))
+            made = pool.map(partial(self._tile, jobs=jobs, scored=scored), tiles)
+            for tile, part in zip(tiles, made, strict=True):
+                for job in jobs:
+                    records[job.name].append(part.records[job.name])
+                    wholes[job.name] = _lay(wholes.get(job.name), block, tile, part.products.pop(job.name))
+                for job in scored:
+                    scores[job.name].append(part.scores[job.name])
         for job in scored:
-            score = Score.total([part.scores[job.name] for part in parts])
-            self._scores(job).finish(block.name, score.as_dict())
+            self._scores(job).finish(block.name, Score.total(scores[job.name]).as_dict())
         for job in jobs:
-            mine = [part.products.pop(job.name) for part in parts]
-            whole = _gather(block, list(zip(tiles, mine, strict=True)))
-            record = Record.total([part.records[job.name] for part in parts])
-            record.clipped += write_block(job.store, block, whole)
+            record = Record.total(records[job.name])
+            record.clipped += write_block(job.store, block, wholes.pop(job.name))
             self._records(job).finish(block.name, record.as_dict())
         return block.shape[0] * block.shape[1]
 
@@ -250,6 +254,7 @@ def masked(
         The cube of the tile.
     """
     from landshift.acquire.read import read
+    from landshift.ard.mask import own_class
 
     cube = read(passes, own, bands=bands, on_error=on_error, reader=reader)
     if mask is None:
@@ -257,10 +262,9 @@ def masked(
     rows, cols = mask.halo_px(own)
     around = read(passes, own.pad(cols, rows), bands=(), on_error=on_error, reader=reader)
     inner = (..., slice(rows, rows + own.shape[0]), slice(cols, cols + own.shape[1]))
-    grown, codes = mask.grow(around)["quality"].values[inner], cube["quality"].values
-    # a granule without bands here gave its place to the next one of the pass, whose class then counts
-    other = (codes != around["quality"].values[inner]) & ~np.isin(codes, _GROUND)
-    cube["quality"] = (cube["quality"].dims, np.where(other, codes, grown), cube["quality"].attrs)
+    layer, grown = around["quality"].values[inner], mask.grow(around)["quality"].values[inner]
+    found = own_class(cube["quality"].values, layer=layer, grown=grown)
+    cube["quality"] = (cube["quality"].dims, found, cube["quality"].attrs)
     hidden: xr.Dataset = mask.hide_pixels(cube, in_place=True)
     return hidden
 
@@ -287,23 +291,24 @@ def _merge(cubes: list[xr.Dataset], job: Job) -> xr.Dataset:
     return joined.isel(time=order)  # as the dates of the store
 
 
-def _gather(block: Block, parts: list[tuple[Block, xr.Dataset]]) -> xr.Dataset:
-    """The tiles of a block as one dataset of stored numbers."""
+def _lay(whole: xr.Dataset | None, block: Block, tile: Block, part: xr.Dataset) -> xr.Dataset:
+    """Lay a tile of stored numbers into the dataset of its block, which the first one makes."""
     import xarray as xr
 
-    if len(parts) == 1:
-        return parts[0][1]
-    first = parts[0][1]
-    found = {}
-    for name, array in first.data_vars.items():
-        whole = np.empty((*array.shape[:-2], *block.shape), array.dtype)
-        for tile, data in parts:
-            rows = slice(tile.y[0] - block.y[0], tile.y[1] - block.y[0])
-            cols = slice(tile.x[0] - block.x[0], tile.x[1] - block.x[0])
-            whole[..., rows, cols] = data[name].values
-        found[str(name)] = (array.dims, whole)
-    plain = {str(name): coord for name, coord in first.coords.items() if not {"y", "x"} & set(coord.dims)}
-    return xr.Dataset(found, coords=plain)
+    if tile.shape == block.shape:
+        return part
+    if whole is None:
+        found = {
+            str(name): (array.dims, np.empty((*array.shape[:-2], *block.shape), array.dtype))
+            for name, array in part.data_vars.items()
+        }
+        plain = {str(name): coord for name, coord in part.coords.items() if not {"y", "x"} & set(coord.dims)}
+        whole = xr.Dataset(found, coords=plain)
+    rows = slice(tile.y[0] - block.y[0], tile.y[1] - block.y[0])
+    cols = slice(tile.x[0] - block.x[0], tile.x[1] - block.x[0])
+    for name, array in part.data_vars.items():
+        whole[name].values[..., rows, cols] = array.values
+    return whole
 
 
 def _plus(old: list[int], new: list[int]) -> list[int]:

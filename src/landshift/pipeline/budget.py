@@ -76,9 +76,7 @@ class Load:
             side: Side of a tile in pixels.
             threads: Tiles at once.
         """
-        whole = self.stored * self.block_px**2
-        gathered = 1 if side >= self.block_px else 2  # the tiles, and the block they are put together to
-        return gathered * whole + threads * self.tile * (side + MARGIN_PX) ** 2
+        return self.stored * self.block_px**2 + threads * self.tile * (side + MARGIN_PX) ** 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
