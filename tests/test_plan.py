@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_threads_that_write_one_file_leave_it_whole_and_nothing_beside_it(tmp_pa
     path = tmp_path / "key"
     texts = [bytes([65 + number]) * 200_000 for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda text: [write_atomic(path, text) for _ in range(20)], texts))
+        list(pool.map(partial(write_atomic, path), texts * 20))
     assert path.read_bytes() in texts
     assert [file.name for file in tmp_path.iterdir()] == ["key"]
 

@@ -193,6 +193,19 @@ def test_a_trial_takes_metres_and_kilometres(landshift: Command, recipe: Make, t
     )
 
 
+def test_a_shard_builds_and_finish_does_the_rest(landshift: Command, recipe: Make, tmp_path: Path) -> None:
+    made, out = recipe(), tmp_path / "out"
+    assert landshift("run", made, "-o", out, "--shard", "1/2", "--until", "build").code == 2
+    assert landshift("run", made, "-o", out, "--shard", "3/2").code == 2
+    answer = landshift("run", made, "-o", out, "--shard", "1/2", "--json")
+    assert (answer.code, json.loads(answer.out)["built"]) == (0, 1), answer.err
+    assert not (out / "report.html").exists()
+    assert landshift("finish", out).code == 0
+    assert (out / "report.html").is_file()
+    assert landshift("finish", made, "--out", out).code == 0
+    assert landshift("finish", tmp_path / "nothing.toml").code == 2
+
+
 def test_status_and_info_tell_what_is_there(landshift: Command, finished: Path) -> None:
     rows = json.loads(landshift("status", finished, "--json").out)
     assert [(row["stage"], row["state"]) for row in rows][:2] == [("survey", "done"), ("build", "done")]

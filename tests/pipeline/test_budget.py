@@ -29,9 +29,9 @@ def test_all_parts_together_stay_below_the_limit(
     readers = min(room.processes, found.at_once)
     taken = PROGRAM * (readers + parent) + readers * found.held_bytes
     taken += min(found.at_once, max(1, round(load.blocks))) * load.bytes(found.tile_px, found.threads)
-    smallest = (found.at_once, found.tile_px) == (1, 32)
     assert 1 <= found.at_once <= workers
-    assert taken <= room.memory or smallest
+    assert taken <= room.memory or not found.fits
+    assert found.fits or found.at_once == 1
 
 
 @given(load=loads, workers=st.integers(1, 64))
@@ -39,6 +39,12 @@ def test_more_memory_never_means_smaller_tiles_or_fewer_blocks(load: Load, worke
     budgets = [Budget.of(Room(memory=size * GB, workers=workers), load) for size in (1, 4, 16, 64, 256, 1024)]
     assert [one.at_once for one in budgets] == sorted(one.at_once for one in budgets)
     assert budgets[-1].at_once == workers
+
+
+def test_a_limit_below_the_programs_is_said_to_be_too_little() -> None:
+    found = Budget.of(Room(memory=GB // 10, workers=4), Load(block_px=512, blocks=4, tile=100, stored=10))
+    assert (found.fits, found.at_once) == (False, 1)
+    assert "least that works" in str(found)
 
 
 def test_a_cluster_keeps_all_its_threads_and_gets_smaller_tiles() -> None:

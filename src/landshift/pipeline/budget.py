@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Budget", "Load", "Room", "memory_of"]
 
-PROGRAM: Final = 320 * 10**6
-"""Bytes of a process that builds before it has read anything: the interpreter and its libraries."""
+PROGRAM: Final = 600 * 10**6
+"""Bytes of a process that builds a block of a few pixels (581 MB measured): the interpreter, libraries, compiled code."""
 HELD: Final = 0.25
 """Share of the rest for decoded source tiles that wait for neighbouring blocks."""
 MARGIN_PX: Final = 60
@@ -93,6 +93,8 @@ class Budget:
     """Tiles of a block at once."""
     tile_px: int
     """Side of a tile."""
+    fits: bool = True
+    """False where the limit is below the least that works."""
 
     @classmethod
     def of(cls, room: Room, load: Load) -> Self:
@@ -106,14 +108,15 @@ class Budget:
             last = at_once == 1 or room.fixed
             processes = min(room.processes, at_once)
             rest = room.memory - PROGRAM * (processes + room.parent)
-            if rest < room.memory // 4:
-                if not last:
-                    continue
-                rest = room.memory // 4  # a limit below what the programs take: the least that works
+            tight = rest < room.memory // 4
+            if tight and not last:
+                continue
+            rest = max(rest, room.memory // 4)
             threads = max(1, round(room.workers / min(at_once, load.blocks)))
             limit = (1 - HELD) * rest / min(at_once, max(1, round(load.blocks)))
             for side in _sides(load, threads, least=SMALLEST_PX if last else COARSE_PX):
-                if load.bytes(side, threads) > limit and not (last and side == SMALLEST_PX):
+                fits = load.bytes(side, threads) <= limit
+                if not (fits or (last and side == SMALLEST_PX)):
                     continue
                 return cls(
                     memory=room.memory,
@@ -121,13 +124,16 @@ class Budget:
                     at_once=at_once,
                     threads=threads,
                     tile_px=side,
+                    fits=fits and not tight,
                 )
         raise AssertionError("blocks are not a power of two of pixels")
 
     def __str__(self) -> str:
         blocks = f"{self.at_once} block{'s' * (self.at_once > 1)} at once"
         tiles = f"{self.threads} tile{'s' * (self.threads > 1)} of {self.tile_px} px each"
-        return f"{self.memory / 1e9:.1f} GB: {blocks}, {tiles}, {self.held_bytes / 1e9:.1f} GB of source tiles kept by each process"
+        kept = f"{self.held_bytes / 1e9:.1f} GB of source tiles kept by each process"
+        short = "" if self.fits else "; more than that will be taken, for this is the least that works"
+        return f"{self.memory / 1e9:.1f} GB: {blocks}, {tiles}, {kept}{short}"
 
 
 def _sides(load: Load, threads: int, *, least: int) -> Iterator[int]:

@@ -152,6 +152,8 @@ class Build:
         done, total = sum(not work.todo(block) for block in plan.blocks), len(plan.blocks)
         layers = sum(len(groups) * len(work.bands[name]) for name, groups in work.passes.items())
         begin, pixels = time.perf_counter(), 0
+        if not self.budget.fits:
+            watch.say(f"build: engine.memory is {self.budget}")
         watch.progress(done, total, "blocks")
         with work.reader:
             for block, count in executor_of(self.context.recipe.engine, at_once=self.budget.at_once).run(
