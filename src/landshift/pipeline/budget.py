@@ -98,35 +98,29 @@ class Budget:
 
     @classmethod
     def of(cls, room: Room, load: Load) -> Self:
-        """The most blocks at once, in the largest tiles, that stay below the limit; one in the smallest, if none does.
+        """The most blocks at once, in the largest tiles, that stay below the limit; else the least that works.
 
         Args:
             room: Where it is done.
             load: What is done.
         """
-        for at_once in (room.workers,) if room.fixed else range(room.workers, 0, -1):
-            last = at_once == 1 or room.fixed
+        for at_once, threads, side in _cuts(room, load):
             processes = min(room.processes, at_once)
             rest = room.memory - PROGRAM * (processes + room.parent)
             tight = rest < room.memory // 4
-            if tight and not last:
-                continue
             rest = max(rest, room.memory // 4)
-            threads = max(1, round(room.workers / min(at_once, load.blocks)))
-            limit = (1 - HELD) * rest / min(at_once, max(1, round(load.blocks)))
-            for side in _sides(load, threads, least=SMALLEST_PX if last else COARSE_PX):
-                fits = load.bytes(side, threads) <= limit
-                if not (fits or (last and side == SMALLEST_PX)):
-                    continue
-                return cls(
-                    memory=room.memory,
-                    held_bytes=int(HELD * rest) // processes,
-                    at_once=at_once,
-                    threads=threads,
-                    tile_px=side,
-                    fits=fits and not tight,
-                )
-        raise AssertionError("blocks are not a power of two of pixels")
+            busy = min(at_once, max(1, round(load.blocks)))
+            found = cls(
+                memory=room.memory,
+                held_bytes=int(HELD * rest) // processes,
+                at_once=at_once,
+                threads=threads,
+                tile_px=side,
+                fits=not tight and busy * load.bytes(side, threads) <= (1 - HELD) * rest,
+            )
+            if found.fits:
+                break
+        return found
 
     def __str__(self) -> str:
         blocks = f"{self.at_once} block{'s' * (self.at_once > 1)} at once"
@@ -136,11 +130,20 @@ class Budget:
         return f"{self.memory / 1e9:.1f} GB: {blocks}, {tiles}, {kept}{short}"
 
 
-def _sides(load: Load, threads: int, *, least: int) -> Iterator[int]:
-    """Sides of tiles from a whole block down; half a block where several are done at once."""
-    side = load.block_px if threads == 1 else load.block_px // 2
-    while side >= least:
-        yield side
+def _cuts(room: Room, load: Load) -> Iterator[tuple[int, int, int]]:
+    """Blocks at once, tiles of each at once, and their side: the quickest first, the smallest last.
+
+    Rather fewer blocks, and fewer tiles of one, than tiles that are mostly halo.
+    """
+    for at_once in (room.workers,) if room.fixed else range(room.workers, 0, -1):
+        most = max(1, round(room.workers / min(at_once, load.blocks)))
+        for threads in range(most, 0, -1):
+            side = load.block_px if threads == 1 else load.block_px // 2
+            while side >= COARSE_PX:
+                yield at_once, threads, side
+                side //= 2
+    while side >= SMALLEST_PX:
+        yield at_once, 1, side
         side //= 2
 
 
