@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,10 @@ from landshift.plan import (
     ProcessExecutor,
     SerialExecutor,
     ThreadExecutor,
+    partial_name,
     plan_blocks,
     tiles_of,
+    write_atomic,
 )
 
 
@@ -81,3 +85,18 @@ def test_the_journal_remembers_by_key(tmp_path: Path) -> None:
     assert one.done("r1")
     assert not other.done("r1")
     assert one.records() == {"r1": {"pixels": 3}}
+
+
+def test_threads_that_write_one_file_leave_it_whole_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    texts = [bytes([65 + number]) * 200_000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(partial(write_atomic, path), texts * 20))
+    assert path.read_bytes() in texts
+    assert [file.name for file in tmp_path.iterdir()] == ["key"]
+
+
+def test_what_is_half_written_has_a_name_of_its_own_that_a_resumed_run_knows(tmp_path: Path) -> None:
+    names = {partial_name(tmp_path / "cube.zarr").name for _ in range(50)}
+    assert len(names) == 50
+    assert all(name.startswith("cube.zarr.") and name.endswith(".partial") for name in names)

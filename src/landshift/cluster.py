@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from landshift._optional import need
 from landshift.errors import NetworkError
@@ -17,6 +17,8 @@ from landshift.plan import Block
 __all__ = ["DaskExecutor"]
 
 Result = TypeVar("Result")
+_UNLIMITED: Final = 4 * 2**30
+"""What is taken for the memory of a worker that was started without a limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,25 @@ class DaskExecutor:
             return max(1, int(sum(client.nthreads().values())))
         finally:
             client.close()
+
+    @property
+    def smallest(self) -> tuple[int, int]:
+        """Threads and bytes of memory of the worker with the least memory per thread.
+
+        Raises:
+            NetworkError: The scheduler does not answer, or has no worker yet.
+        """
+        client = self._client()
+        try:
+            workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        finally:
+            client.close()
+        found = [(int(one["nthreads"]), int(one["memory_limit"] or _UNLIMITED)) for one in workers]
+        if not found:
+            raise NetworkError(
+                "the Dask cluster has no worker", where=self.address, hint="start one, then run again"
+            )
+        return min(found, key=lambda one: one[1] / one[0])
 
     def run(self, work: Callable[[Block], Result], blocks: Iterable[Block]) -> Iterator[tuple[Block, Result]]:
         """Do all blocks; yield each with its result as soon as it is done.

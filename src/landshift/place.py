@@ -1,9 +1,9 @@
 """Where and when: the tables ``[place]`` and ``[time]``, and the grid they make.
 
-The grid starts at whole multiples of six pixels and its size is a multiple of six, so that 20 m and 60 m bands
-of Sentinel-2, or 30 m of Landsat, fall on whole pixels of it. Where the place names no CRS or resolution, the
-scenes' own are taken, and where it is on the scenes' own grid, their pixels' corners are kept: they are then
-copied, never resampled.
+A grid of one's own starts at whole multiples of six pixels and its size is a multiple of six, so that 20 m and 60 m
+bands of Sentinel-2, or 30 m of Landsat, fall on whole pixels of it. Where the place names no CRS or resolution, the
+scenes' own are taken. A place with their CRS and resolution, named or not, keeps the corners of their pixels, which are
+then copied, never resampled; it starts and ends at any of them, whatever multiple that is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["NativeGrid", "Place", "Time", "footprint", "grid_of", "pixel_at_centre_m", "pixel_m"]
 
 SNAP_PX: Final = 6
-"""The grid's origin and size are multiples of this many pixels."""
+"""Origin and size of a grid of one's own are multiples of this many pixels; a grid of the scenes' keeps theirs."""
 
 _DEGREE_M: Final = 111_320.0
 """Length of a degree of latitude, and of longitude at the equator, on a sphere."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -41,6 +42,7 @@ __all__ = [
     "SerialExecutor",
     "ThreadExecutor",
     "cores",
+    "partial_name",
     "plan_blocks",
     "strips_of",
     "tiles_of",
@@ -187,13 +189,22 @@ def cores() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
+def partial_name(path: Path) -> Path:
+    """A name to write a file or folder under before it is renamed: no two calls share one, on any machine.
+
+    Args:
+        path: The name it will have. What a kill leaves ends in ``.partial`` and is removed by the next run.
+    """
+    return path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.partial")
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: under a name of its own first, then renamed.
 
     Raises:
         StoreError: The folder cannot be written, or the disk is full.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = partial_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)

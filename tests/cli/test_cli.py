@@ -193,6 +193,19 @@ def test_a_trial_takes_metres_and_kilometres(landshift: Command, recipe: Make, t
     )
 
 
+def test_a_shard_builds_and_finish_does_the_rest(landshift: Command, recipe: Make, tmp_path: Path) -> None:
+    made, out = recipe(), tmp_path / "out"
+    assert landshift("run", made, "-o", out, "--shard", "1/2", "--until", "build").code == 2
+    assert landshift("run", made, "-o", out, "--shard", "3/2").code == 2
+    answer = landshift("run", made, "-o", out, "--shard", "1/2", "--json")
+    assert (answer.code, json.loads(answer.out)["built"]) == (0, 1), answer.err
+    assert not (out / "report.html").exists()
+    assert landshift("finish", out).code == 0
+    assert (out / "report.html").is_file()
+    assert landshift("finish", made, "--out", out).code == 0
+    assert landshift("finish", tmp_path / "nothing.toml").code == 2
+
+
 def test_status_and_info_tell_what_is_there(landshift: Command, finished: Path) -> None:
     rows = json.loads(landshift("status", finished, "--json").out)
     assert [(row["stage"], row["state"]) for row in rows][:2] == [("survey", "done"), ("build", "done")]
@@ -226,6 +239,30 @@ def test_check_of_a_damaged_chunk_exits_1_and_names_the_cube(
     answer = landshift("check", copy, "--json")
     assert answer.code == 1
     assert {row["cube"] for row in json.loads(answer.out)} == {"regular"}
+
+
+def test_a_date_that_was_never_seen_is_noted_and_one_that_was_lost_is_a_problem(
+    landshift: Command, recipe: Make, scenes: Path, tmp_path: Path
+) -> None:
+    from landshift.cube.store import open_cube, write_block
+    from landshift.plan import plan_blocks
+
+    hidden = sorted(scenes.glob("*.tif"))[2]
+    with rasterio.open(hidden, "r+") as image:
+        image.write(np.zeros_like(image.read()))
+    out = tmp_path / "out"
+    made = recipe(product=[{"name": "seen", "kind": "observed"}])
+    assert landshift("run", made, "-o", out, "--until", "build").code == 0
+    answer = landshift("check", out)
+    assert (answer.code, "whole" in answer.out, "no value" in answer.out) == (0, True, True), answer.out
+    assert {row["kind"] for row in json.loads(landshift("check", out, "--json").out)} == {"note"}
+    store = out / "cubes" / "seen.zarr"
+    cube = open_cube(store).load()
+    cube["reflectance"][4] = np.nan
+    write_block(store, plan_blocks(cube.odc.geobox).blocks[0], cube)
+    answer = landshift("check", store, "--json")
+    assert answer.code == 1
+    assert "problem" in {row["kind"] for row in json.loads(answer.out)}
 
 
 def test_check_without_a_cube_says_so(landshift: Command, tmp_path: Path) -> None:

@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from landshift.config import Recipe
 from landshift.errors import DataQualityWarning, StoreError
 from landshift.pipeline.output import Output, Stage
+from landshift.pipeline.run import run
 from landshift.pipeline.status import remove_output
+from small_runs import place
 
 PLACE = {"crs": "EPSG:32633", "transform": [10.0, 0.0, 0.0, 0.0, -10.0, 0.0], "shape": [6, 6]}
 
@@ -157,6 +160,26 @@ def test_another_places_folder_is_refused_with_what_differs(tmp_path: Path) -> N
     assert "[12, 12]" in str(caught.value.got)
     assert "[6, 6]" in str(caught.value.allowed)
     assert "another output folder" in str(caught.value.hint)
+
+
+def test_another_place_is_refused_before_its_scenes_are_simulated(tmp_path: Path) -> None:
+    def recipe(cols: int) -> Recipe:
+        source = {"name": "s2", "from": "simulate", "revisit": "180D", "truth": "none", "bands": ["red"]}
+        product = [{"name": "seen", "kind": "observed"}]
+        return Recipe.of(
+            {"place": place(30, cols), "time": {"years": "2020"}, "source": [source], "product": product}
+        )
+
+    def scenes() -> dict[Path, int]:
+        files = (tmp_path / ".landshift" / "simulated").rglob("*")
+        return {file: file.stat().st_mtime_ns for file in files}
+
+    run(recipe(30), tmp_path, until="survey")
+    before = scenes()
+    with pytest.raises(StoreError, match="another place"):
+        run(recipe(60), tmp_path, until="survey")
+    assert scenes() == before
+    assert run(recipe(30), tmp_path, until="survey").stages[0].state == "up to date"
 
 
 def test_a_folder_of_somebody_elses_is_refused_and_left_as_it_was(tmp_path: Path) -> None:

@@ -39,7 +39,9 @@ def load(
         on_error: ``raise``, or ``skip``: what is damaged is left out and listed in ``attrs["read_errors"]``.
 
     Returns:
-        The cube: ``reflectance`` (time, band, y, x) float32, NaN for missing, and ``quality`` (time, y, x) uint8.
+        The cube: ``reflectance`` (time, band, y, x) float32, NaN for missing; ``quality`` (time, y, x) uint8; and
+        ``quality_layer``, the same where no band is missing, and what the quality layer says where one is: a cloud
+        grows from there too. ``Mask`` takes it up.
 
     Raises:
         NoScenesError: There are no items.
@@ -50,7 +52,8 @@ def load(
         raise NoScenesError("there are no items to load", hint="look at what `search` or `adopt` returned")
     if not bands:
         raise ConfigError("load needs bands", hint='such as bands=["red", "nir"]')
+    groups = passes(scenes)
     with TileReader(threads=2) as reader:
-        return read(
-            passes(scenes), geobox, bands=bands, resampling=resampling, on_error=on_error, reader=reader
-        )
+        cube = read(groups, geobox, bands=bands, resampling=resampling, on_error=on_error, reader=reader)
+        layer = read(groups, geobox, bands=(), on_error=on_error, reader=reader)["quality"]
+    return cube.assign(quality_layer=layer)

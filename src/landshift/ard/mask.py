@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-__all__ = ["Mask", "grow", "opened"]
+__all__ = ["Mask", "grow", "opened", "own_class"]
 
 _GROWABLE: Final = ("cloud", "thin_cloud", "shadow", "saturated", "snow")
 _BRIGHT: Final = ("cloud", "thin_cloud")
@@ -108,12 +108,17 @@ class Mask:
         """Open and grow the classes in ``quality``; the pixels are left alone.
 
         Args:
-            cube: A dataset with ``quality`` uint8 (time, y, x) on a grid; it needs no bands.
+            cube: A dataset with ``quality`` uint8 (time, y, x) on a grid; it needs no bands. Where it has a
+                ``quality_layer``, classes grow from that, for a cloud hides its surroundings whether or not the
+                pixels below it have all bands; it is used up.
         """
         quality = _quality(cube)
+        layer = _quality(cube, "quality_layer") if "quality_layer" in cube.data_vars else quality
         size = pixel_m(geobox_of(cube))
-        found = quality if self.open_m == 0 else opened(quality, radius_m=self.open_m, size=size)
+        found = layer if self.open_m == 0 else opened(layer, radius_m=self.open_m, size=size)
         grown = grow(found, metres=self.grow_m, size=size)
+        if layer is not quality:
+            grown, cube = own_class(quality, layer=layer, grown=grown), cube.drop_vars("quality_layer")
         return cube.assign(quality=(("time", "y", "x"), grown, cube["quality"].attrs))
 
     def hide_pixels(self, cube: xr.Dataset, *, in_place: bool = False) -> xr.Dataset:
@@ -135,6 +140,27 @@ class Mask:
             _hide(values, quality, hidden)
             made[name] = (array.dims, values, array.attrs)
         return cube.assign(made)
+
+
+def own_class(
+    quality: NDArray[np.uint8], *, layer: NDArray[np.uint8], grown: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """The grown classes, but where a pixel's bands decided its class, and not for the better.
+
+    A pixel that lacks a band is without data whatever the layer says. A granule that lacks one may also have given
+    its place to the next one of its overpass, whose class then counts.
+
+    Args:
+        quality: Classes of the pixels that are shown, uint8 (time, y, x).
+        layer: Classes of the quality layers alone.
+        grown: ``layer`` after growth.
+
+    >>> one, two = np.array([[[0, 1, 6]]], np.uint8), np.array([[[6, 1, 1]]], np.uint8)
+    >>> own_class(one, layer=two, grown=np.array([[[6, 6, 1]]], np.uint8))
+    array([[[0, 6, 6]]], dtype=uint8)
+    """
+    ground = _table(("clear", "water"))
+    return np.where((quality != layer) & ~ground[quality], quality, grown)
 
 
 def opened(
@@ -206,7 +232,7 @@ def grow(
     return found
 
 
-def _quality(cube: xr.Dataset) -> NDArray[np.uint8]:
+def _quality(cube: xr.Dataset, name: str = "quality") -> NDArray[np.uint8]:
     """Quality codes (time, y, x) in C order.
 
     Raises:
@@ -219,9 +245,9 @@ def _quality(cube: xr.Dataset) -> NDArray[np.uint8]:
             hint="name the quality layer of the source, or leave the mask out with `mask = false`",
         )
     refuse_dask(cube)
-    codes = cube["quality"].transpose("time", "y", "x").values
+    codes = cube[name].transpose("time", "y", "x").values
     if codes.dtype != np.uint8:
-        raise ConfigError("`quality` holds other numbers than codes", got=str(codes.dtype), allowed="uint8")
+        raise ConfigError(f"`{name}` holds other numbers than codes", got=str(codes.dtype), allowed="uint8")
     return np.ascontiguousarray(codes)
 
 

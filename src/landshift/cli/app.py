@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 
 for room, commands in (
-    ("Start", (build.demo, ahead.init, ahead.explain, build.run, build.status, results.serve)),
+    ("Start", (build.demo, ahead.init, ahead.explain, build.run, build.finish, build.status, results.serve)),
     ("Scenes", (ahead.search, ahead.adopt, ahead.fetch, ahead.simulate)),
     ("Results", (results.info, results.check, results.export, results.preview)),
     ("One stage alone", (build.labels, build.train, build.predict, build.change, build.zonal)),

@@ -9,7 +9,19 @@ import typer
 
 from landshift.cli.console import Terminal, facts, rows
 
-__all__ = ["bench", "change", "clean", "demo", "labels", "predict", "run", "status", "train", "zonal"]
+__all__ = [
+    "bench",
+    "change",
+    "clean",
+    "demo",
+    "finish",
+    "labels",
+    "predict",
+    "run",
+    "status",
+    "train",
+    "zonal",
+]
 
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a TOML file.", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
@@ -29,15 +41,43 @@ def run(
         str | None, typer.Option("--try", help="Only a window around the centre: 5km, 800m.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Last stage to do: survey, build, train ...")] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Only build blocks, as one of several processes: 2/8. Then `landshift finish`."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Do all that a recipe says; go on where an earlier run stopped, redo only what changed.
 
     Example: landshift run recipe.toml --try 5km
-    """
-    from landshift.cli.session import run_and_tell
 
-    run_and_tell(recipe, out, overrides or [], try_=try_, until=until, as_json=json)
+    Example: landshift run recipe.toml --shard 2/8, one of eight on any machines that share the folder
+    """
+    from landshift.cli.session import run_and_tell, share_and_tell
+
+    if shard is None:
+        run_and_tell(recipe, out, overrides or [], try_=try_, until=until, as_json=json)
+    else:
+        share_and_tell(recipe, out, overrides or [], shard=shard, alone=try_ or until, as_json=json)
+
+
+def finish(
+    target: Annotated[Path, typer.Argument(help="Output folder of the shards, or the recipe.")] = Path("out"),
+    out: Out = Path("out"),
+    overrides: Set = None,
+    *,
+    json: Json = False,
+) -> None:
+    """End what the shards of a run began: blocks left over, and all that comes after the blocks.
+
+    Example: landshift finish out
+    """
+    from landshift.cli.session import finish_and_tell, run_and_tell
+
+    if target.is_dir():
+        finish_and_tell(target, as_json=json)
+    else:
+        run_and_tell(target, out, overrides or [], as_json=json)
 
 
 def labels(recipe: RecipeFile, out: Out = Path("out"), overrides: Set = None) -> None:

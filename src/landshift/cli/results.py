@@ -32,9 +32,12 @@ def check(store: Store, *, json: Json = False) -> None:
     """
     from landshift.pipeline.status import check as work
 
-    problems = work(store)
-    rows(problems, as_json=json, empty=f"{store}: whole")
-    if problems:
+    found = work(store)
+    whole = all(row["kind"] == "note" for row in found)
+    rows(found, as_json=json, empty=f"{store}: whole")
+    if found and whole and not json:
+        typer.echo(f"{store}: whole")
+    if not whole:
         raise typer.Exit(1)
 
 
@@ -42,7 +45,8 @@ def export(
     store: Store,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the COGs.")] = Path("cogs"),
     per: Annotated[
-        Literal["date", "band"], typer.Option(help="One file per date, or per date and band.")
+        Literal["date", "band"],
+        typer.Option(help="One file per date with all bands, or per band with all dates."),
     ] = "date",
 ) -> None:
     """Write a cube as COGs with described bands.

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from landshift.cli.console import Terminal, facts
 from landshift.errors import ConfigError
 
-__all__ = ["box", "metres", "run_and_tell"]
+if TYPE_CHECKING:
+    from landshift.pipeline.run import RunResult
+
+__all__ = ["box", "finish_and_tell", "metres", "run_and_tell", "share_and_tell"]
 
 
 def run_and_tell(
@@ -27,11 +33,67 @@ def run_and_tell(
     from landshift.pipeline.run import run
 
     side = None if try_ is None else metres(try_)
-    try:
+    with _stoppable(out):
         result = run(Recipe.load(recipe, overrides), out, until=until, try_m=side, watch=Terminal())
+    _tell(result, as_json=as_json)
+
+
+def finish_and_tell(out: Path, *, as_json: bool = False) -> None:
+    """Finish what shards began and print what became of it."""
+    from landshift.pipeline.run import finish
+
+    with _stoppable(out):
+        result = finish(out, watch=Terminal())
+    _tell(result, as_json=as_json)
+
+
+def share_and_tell(
+    recipe: Path, out: Path, overrides: list[str], *, shard: str, alone: str | None, as_json: bool = False
+) -> None:
+    """Build blocks as one shard of a run and print how many.
+
+    Args:
+        recipe: The recipe.
+        out: Output folder.
+        overrides: Settings laid over the recipe.
+        shard: Which of how many.
+        alone: A flag's value that a shard cannot heed.
+        as_json: Whether to print JSON.
+
+    Raises:
+        ConfigError: Such a flag was given.
+    """
+    from landshift.config import Recipe
+    from landshift.pipeline.shards import Shard, run_shard
+
+    if alone is not None:
+        raise ConfigError(
+            "a shard builds blocks and nothing else", got=alone, hint="leave --try and --until out"
+        )
+    with _stoppable(out):
+        result = run_shard(Recipe.load(recipe, overrides), out, shard=Shard.of(shard), watch=Terminal())
+    for sentence in result.warnings:
+        typer.echo(typer.style("warning: ", fg="yellow") + sentence, err=True)
+    told = {
+        "built": result.built,
+        "left": result.left,
+        "total": f"{result.seconds:.1f} s",
+        "output": str(out),
+    }
+    facts(told | {"next": f"when all shards have ended: landshift finish {out}"}, as_json=as_json)
+
+
+@contextmanager
+def _stoppable(out: Path) -> Iterator[None]:
+    """Ctrl-C says how to go on."""
+    try:
+        yield
     except KeyboardInterrupt:
         typer.echo(f"\nstopped; the same command goes on where this one stopped ({out})", err=True)
         raise typer.Exit(130) from None
+
+
+def _tell(result: RunResult, *, as_json: bool) -> None:
     for sentence in result.warnings:
         typer.echo(typer.style("warning: ", fg="yellow") + sentence, err=True)
     told = {stage.name: f"{stage.state} in {stage.seconds:.1f} s" for stage in result.stages}

@@ -27,7 +27,7 @@ from landshift.cube.codec import encode_chunk, join_shard, quantise, take_chunk
 from landshift.cube.layout import Array, Layout, Shard
 from landshift.cube.metadata import Columns, first_difference, refuse_odd, write_metadata
 from landshift.errors import GridError, StoreError
-from landshift.plan import BLOCK_PX, Block, cores
+from landshift.plan import BLOCK_PX, Block, cores, partial_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -88,15 +88,19 @@ def create(  # noqa: PLR0913 - a store is made of this: grid, dates, bands, furt
         block_px=block_px,
     )
     refuse_odd(layout, stamps, coords or {})
-    made = path.with_name(f"{path.name}.partial")
+    made = partial_name(path)
     with _failing_well(path):
-        shutil.rmtree(made, ignore_errors=True)
         made.parent.mkdir(parents=True, exist_ok=True)
         write_metadata(made, layout, stamps, coords or {}, {**layout.attrs(product, blocks), **(attrs or {})})
         if not path.exists():
-            made.rename(path)
-            return path
-        other = first_difference(made, path)
+            try:
+                made.rename(path)
+            except OSError:
+                if not path.exists():
+                    raise
+            else:
+                return path
+        other = first_difference(made, path)  # there before, or made meanwhile by another process
         shutil.rmtree(made)
     if other is not None:
         raise StoreError(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from landshift.pipeline.holdout import Holdout
+from landshift.pipeline.hearing import hearing
+from landshift.pipeline.holdout import Holdout, Score
 from landshift.plan import Block, Journal, strips_of, tiles_of
 from landshift.scene import Pass
 from landshift.sensor import BAND_DIM, QUALITY
@@ -25,11 +26,10 @@ if TYPE_CHECKING:
     from landshift.acquire.memory import Recycler
     from landshift.acquire.tiles import TileReader
 
-__all__ = ["BlockWork", "Job", "Whole", "masked"]
+__all__ = ["STRIP_BYTES", "BlockWork", "Job", "Whole", "masked"]
 
 STRIP_BYTES: Final = 12 * 2**20
 """A product is made in strips whose pixels stay in the processor's cache, and in memory that is used again."""
-_GROUND: Final = (QUALITY["clear"], QUALITY["water"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,41 +83,75 @@ class BlockWork:
     threads: int = 1
     """Tiles of a block that are computed at once; more than one where there are fewer blocks than workers."""
 
-    def todo(self, block: Block) -> tuple[Job, ...]:
-        """Products that this block is still to be done for."""
-        return tuple(job for job in self.jobs if not self._journal(job).done(block.name))
+    def todo(self, block: Block) -> bool:
+        """Whether anything is still to be done for a block."""
+        return bool(self._unmade(block) or self._unscored(block))
 
     def __call__(self, block: Block) -> int:
         """Do the block; give its number of pixels."""
         from landshift.cube.store import write_block
 
-        jobs = self.todo(block)
+        jobs, scored = self._unmade(block), self._unscored(block)
         tiles = tiles_of(block, side=self.tile_px)
         wholes = {job.name: Whole(block, self.reader.memory) for job in jobs}
+        work = partial(self._tile, wholes=wholes, scored=scored)
         with ThreadPoolExecutor(self.threads, thread_name_prefix="tile") as pool:
-            parts = list(pool.map(partial(self._tile, jobs=jobs, wholes=wholes), tiles))
+            parts = list(pool.map(work, tiles))
+        for job in scored:
+            self._scores(job).finish(
+                block.name, Score.total([part.scores[job.name] for part in parts]).as_dict()
+            )
         for job in jobs:
-            record = Record.total([counted[job.name] for counted in parts])
+            record = Record.total([part.records[job.name] for part in parts])
             record.clipped += write_block(job.store, block, wholes.pop(job.name).cube)
-            self._journal(job).finish(block.name, record.as_dict())
+            self._records(job).finish(block.name, record.as_dict())
         return block.shape[0] * block.shape[1]
 
-    def _tile(self, tile: Block, *, jobs: tuple[Job, ...], wholes: Mapping[str, Whole]) -> dict[str, Record]:
-        """Read a tile once and add all products of it to the block; what was counted, by product."""
-        cubes = {name: self._source(name, tile, jobs) for name in self.passes if _wanted(name, jobs)}
-        counted = {}
-        for job in jobs:
-            merged = _merge([cubes[name] for name in job.sources if name in cubes], job)
-            records = []
-            for strip in strips_of(tile, pixels=STRIP_BYTES // (4 * job.layers)):
-                records.append(Record())
-                rows = slice(strip.y[0] - tile.y[0], strip.y[1] - tile.y[0])
-                wholes[job.name].put(strip, self._product(job, merged.isel(y=rows), strip, records[-1]))
-            counted[job.name] = Record.total(records)
-        return counted
+    def _unmade(self, block: Block) -> tuple[Job, ...]:
+        """Products that this block is still to be made of."""
+        return tuple(job for job in self.jobs if not self._records(job).done(block.name))
 
-    def _journal(self, job: Job) -> Journal:
-        return Journal(folder=self.journal, key=job.key)
+    def _unscored(self, block: Block) -> tuple[Job, ...]:
+        """Products whose hold-out errors this block still lacks."""
+        return tuple(
+            job for job in self.jobs if self.holdout.key(job) and not self._scores(job).done(block.name)
+        )
+
+    def _records(self, job: Job) -> Journal:
+        return Journal(folder=self.journal / "build", key=job.key)
+
+    def _scores(self, job: Job) -> Journal:
+        return Journal(folder=self.journal / "holdout", key=self.holdout.key(job))
+
+    def records(self, job: Job) -> list[dict[str, Any]]:
+        """What every finished block noted of a product."""
+        return list(self._records(job).records().values())
+
+    def scores(self, job: Job) -> list[dict[str, Any]]:
+        """The hold-out errors of a product, by block; none where it has none."""
+        return list(self._scores(job).records().values()) if self.holdout.key(job) else []
+
+    def _tile(self, tile: Block, *, wholes: Mapping[str, Whole], scored: tuple[Job, ...]) -> _Tile:
+        """Read a tile once, add all products of it to the block, and score those that are to be."""
+        made, said = _Tile(), list[str]()
+        with hearing(said):
+            wanted = tuple(job for job in self.jobs if job.name in wholes or job in scored)
+            cubes = {name: self._source(name, tile, wanted) for name in self.passes if _wanted(name, wanted)}
+            for job in wanted:
+                merged = _merge([cubes[name] for name in job.sources if name in cubes], job)
+                records, scores = [], []
+                for strip in strips_of(tile, pixels=STRIP_BYTES // (4 * job.layers)):
+                    part = merged.isel(y=slice(strip.y[0] - tile.y[0], strip.y[1] - tile.y[0]))
+                    if job in scored:
+                        scores.append(self.holdout.score(part, job, strip))
+                    if job.name in wholes:
+                        records.append(Record())
+                        wholes[job.name].put(strip, self._product(job, part, records[-1]))
+                made.scores[job.name], made.records[job.name] = Score.total(scores), Record.total(records)
+        told: list[Record | Score] = [*made.records.values(), *made.scores.values()]
+        for note in told:
+            note.said = list(dict.fromkeys(said))
+        return made
 
     def _source(self, name: str, tile: Block, jobs: tuple[Job, ...]) -> xr.Dataset:
         """The masked cube of one source over one tile."""
@@ -133,13 +167,12 @@ class BlockWork:
             on_error=self.on_error,
         )
 
-    def _product(self, job: Job, cube: xr.Dataset, tile: Block, record: Record) -> xr.Dataset:
-        """One product of one tile, in stored numbers."""
+    def _product(self, job: Job, cube: xr.Dataset, record: Record) -> xr.Dataset:
+        """One product of a strip, in stored numbers."""
         from landshift.ard.indices import index
         from landshift.cube.store import encode
 
         record.look_at(cube, job)
-        self.holdout.score(cube, job, tile, record)
         product = job.step(cube)
         if job.indices:
             product = index(product, job.indices)
@@ -186,6 +219,14 @@ class Whole:
         return xr.Dataset(self._arrays, coords=self._coords)
 
 
+@dataclass(frozen=True)
+class _Tile:
+    """What was counted and scored in a tile, by product."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    scores: dict[str, Score] = field(default_factory=dict)
+
+
 class Record:
     """What is counted while a block is done."""
 
@@ -196,7 +237,7 @@ class Record:
         self.clear: list[int] = []
         self.filled: list[int] = []
         self.unread: list[dict[str, str]] = []
-        self.errors: dict[str, list[float]] = {}
+        self.said: list[str] = []
 
     def look_at(self, cube: xr.Dataset, job: Job) -> None:
         """Count valid and clear pixels of every date."""
@@ -216,12 +257,6 @@ class Record:
         self.filled = _plus(self.filled, holds.sum(axis=(1, 2)).tolist())
         self.empty_px += int((~holds.any(axis=0)).sum())
 
-    def add_errors(self, name: str, sums: tuple[int, float, float]) -> None:
-        """Add number, squares and magnitudes of hold-out errors under a name."""
-        self.errors[name] = [
-            old + new for old, new in zip(self.errors.get(name, [0, 0, 0]), sums, strict=True)
-        ]
-
     @classmethod
     def total(cls, parts: Sequence[Record]) -> Record:
         """The counts of all tiles, added in their order."""
@@ -233,8 +268,7 @@ class Record:
             whole.pixels += part.pixels
             whole.seen, whole.clear = _plus(whole.seen, part.seen), _plus(whole.clear, part.clear)
             whole.filled = _plus(whole.filled, part.filled)
-            for name, sums in part.errors.items():
-                whole.add_errors(name, (int(sums[0]), sums[1], sums[2]))
+            whole.said = list(dict.fromkeys([*whole.said, *part.said]))
         return whole
 
     def as_dict(self) -> dict[str, Any]:
@@ -267,6 +301,7 @@ def masked(
         The cube of the tile.
     """
     from landshift.acquire.read import read
+    from landshift.ard.mask import own_class
 
     cube = read(passes, own, whole=whole, bands=bands, on_error=on_error, reader=reader)
     if mask is None:
@@ -274,10 +309,9 @@ def masked(
     rows, cols = mask.halo_px(own)
     around = read(passes, own.pad(cols, rows), bands=(), on_error=on_error, reader=reader)
     inner = (..., slice(rows, rows + own.shape[0]), slice(cols, cols + own.shape[1]))
-    grown, codes = mask.grow(around)["quality"].values[inner], cube["quality"].values
-    # a granule without bands here gave its place to the next one of the pass, whose class then counts
-    other = (codes != around["quality"].values[inner]) & ~np.isin(codes, _GROUND)
-    cube["quality"] = (cube["quality"].dims, np.where(other, codes, grown), cube["quality"].attrs)
+    layer, grown = around["quality"].values[inner], mask.grow(around)["quality"].values[inner]
+    found = own_class(cube["quality"].values, layer=layer, grown=grown)
+    cube["quality"] = (cube["quality"].dims, found, cube["quality"].attrs)
     hidden: xr.Dataset = mask.hide_pixels(cube, in_place=True)
     errors = [*cube.attrs.get("read_errors", ()), *around.attrs.get("read_errors", ())]
     return hidden.assign_attrs(read_errors=errors) if errors else hidden

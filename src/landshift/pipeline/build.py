@@ -10,29 +10,31 @@ import dataclasses
 import itertools
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from landshift.acquire.tiles import TileReader
 from landshift.ard.composite import Composite
-from landshift.config import Product, bytes_of
-from landshift.errors import ConfigError
+from landshift.config import Product
+from landshift.errors import ConfigError, DataQualityWarning
 from landshift.pipeline import holdout
-from landshift.pipeline.block import BlockWork, Job
+from landshift.pipeline.block import STRIP_BYTES, BlockWork, Job
+from landshift.pipeline.budget import Budget, Load, Room
 from landshift.pipeline.cache import cache_of
 from landshift.plan import (
+    Block,
     Executor,
     Journal,
     Plan,
     ProcessExecutor,
     SerialExecutor,
     ThreadExecutor,
-    cores,
     plan_blocks,
     write_atomic,
 )
@@ -42,10 +44,15 @@ from landshift.step import key as step_key
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from landshift.config.tables import Engine
     from landshift.pipeline.stages import Context
 
-__all__ = ["Build", "executor_of", "memory_of"]
+__all__ = ["Build", "executor_of"]
 
+CODES: Final = 12
+"""Bytes per pixel and look of quality codes, with and without halo, and of masks while they are grown."""
+STRIPS: Final = 8
+"""Arrays of a strip's size: looks, product, rounded numbers, and what the hold-out hides and guesses."""
 LAYOUT: Final = 2
 """Version of what a block holds: part of every product's key."""
 
@@ -65,9 +72,7 @@ class Build:
         for product in recipe.products:
             sources = {source.name: survey.fingerprint(source.name) for source in recipe.sources_of(product)}
             bands = {name: list(survey.bands[name]) for name in sources}
-            report = recipe.report
-            scored = [report.holdout, report.seed]
-            rest = [product.name, list(product.indices), sources, bands, survey.place, LAYOUT, *scored]
+            rest = [product.name, list(product.indices), sources, bands, survey.place, LAYOUT]
             mask = "" if recipe.mask is None else step_key(recipe.mask)
             found[product.name] = step_key(self.timed(product), mask, str(rest))
         return found
@@ -85,92 +90,148 @@ class Build:
         }
         return dataclasses.replace(product.step, **given) if given else product.step
 
-    def __call__(self) -> dict[str, Any]:
-        """Build what is not built; give counts for ``run.json``."""
-        context, keys = self.context, self.keys
-        plan = plan_blocks(context.survey.geobox, geometry=context.survey.outline)
-        jobs = [self._job(product, keys[product.name], plan) for product in context.recipe.products]
-        self._drop_strangers()
-        workers = executor_of(context).workers
-        work = BlockWork(
+    @cached_property
+    def plan(self) -> Plan:
+        """The blocks."""
+        return plan_blocks(self.context.survey.geobox, geometry=self.context.survey.outline)
+
+    @cached_property
+    def work(self) -> BlockWork:
+        """What has to be done for a block; needs the stores of :meth:`prepare`."""
+        context, plan = self.context, self.plan
+        return BlockWork(
             geobox=plan.geobox,
             passes=context.survey.passes,
             bands=context.survey.bands,
             mask=context.recipe.mask,
-            jobs=tuple(jobs),
-            journal=context.out.hidden / "journal" / "build",
+            jobs=tuple(self._job(product) for product in context.recipe.products),
+            journal=context.out.hidden / "journal",
             holdout=holdout.Holdout(share=context.recipe.report.holdout, seed=context.recipe.report.seed),
             on_error=context.recipe.engine.on_error,
-            reader=TileReader(
-                held_bytes=memory_of(context.recipe.engine.memory) // 4 // _readers(context),
-                cache=cache_of(context.recipe),
-            ),
-            threads=max(1, round(workers / _full_blocks(plan))),
-            tile_px=self._tile(plan),
+            reader=TileReader(held_bytes=self.budget.held_bytes, cache=cache_of(context.recipe)),
+            threads=self.budget.threads,
+            tile_px=self.budget.tile_px,
         )
-        todo = [block for block in plan.blocks if work.todo(block)]
-        done, total = len(plan.blocks) - len(todo), len(plan.blocks)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """How memory is shared out."""
+        return Budget.of(Room.of(self.context.recipe.engine), self.load)
+
+    @cached_property
+    def load(self) -> Load:
+        """What a block takes: the looks of all sources, read and masked, and the products made of them."""
+        survey, recipe, plan = self.context.survey, self.context.recipe, self.plan
+        several = any(len(recipe.sources_of(product)) > 1 for product in recipe.products)
+        looks = sum(
+            len(groups) * (4 * len(survey.bands[name]) * (1 + several) + CODES)
+            for name, groups in survey.passes.items()
+        )
+        stored = 0
+        for product in recipe.products:
+            dates = len(_times(self.timed(product), self._groups(product)))
+            bands = max(len(survey.bands[source.name]) for source in recipe.sources_of(product))
+            stored += dates * (2 * (bands + len(product.indices)) + 2)
+        area = sum(block.shape[0] * block.shape[1] for block in plan.blocks) / plan.block_px**2
+        return Load(
+            block_px=plan.block_px,
+            blocks=max(1.0, area),
+            tile=looks,
+            strip=STRIPS * STRIP_BYTES,
+            stored=stored,
+        )
+
+    def __call__(self) -> dict[str, Any]:
+        """Build what is not built; give counts for ``run.json``."""
+        self.prepare()
+        for _ in self.do(block for block in self.plan.blocks if self.work.todo(block)):
+            pass
+        return self._tables()
+
+    def prepare(self) -> None:
+        """Make the stores that the recipe asks for, and remove all others."""
+        self._drop_strangers()
+        for job in self.work.jobs:
+            self._make_store(job)
+
+    def do(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """Do blocks; give each as soon as it is done.
+
+        Args:
+            blocks: Which; the next is taken when a worker is free for it.
+        """
+        work, plan, watch = self.work, self.plan, self.context.watch
+        done, total = sum(not work.todo(block) for block in plan.blocks), len(plan.blocks)
         layers = sum(len(groups) * len(work.bands[name]) for name, groups in work.passes.items())
         begin, pixels = time.perf_counter(), 0
-        context.watch.progress(done, total, "blocks")
+        if not self.budget.fits:
+            watch.say(f"build: engine.memory is {self.budget}")
+        watch.progress(done, total, "blocks")
         with work.reader:
-            for _, count in executor_of(context).run(work, todo):
+            for block, count in executor_of(self.context.recipe.engine, at_once=self.budget.at_once).run(
+                work, blocks
+            ):
                 done, pixels = done + 1, pixels + count
                 rate = pixels * layers / 1e6 / (time.perf_counter() - begin)
-                context.watch.progress(done, total, f"blocks, {rate:.0f} MPix/s")
-        return self._tables(jobs)
+                watch.progress(done, total, f"blocks, {rate:.0f} MPix/s")
+                yield block
 
-    def _job(self, product: Product, key: str, plan: Plan) -> Job:
-        """Create a product's store, or take it up again; one of another key is removed first."""
-        from landshift.cube.store import create
-
-        context = self.context
+    def _job(self, product: Product) -> Job:
+        """What to make of every block for a product."""
+        context, groups = self.context, self._groups(product)
         names = tuple(source.name for source in context.recipe.sources_of(product))
-        groups = sorted((group for name in names for group in context.survey.passes[name]), key=_when)
-        if not groups:
-            raise ConfigError(f"product {product.name} has no scenes", hint="look with `landshift search`")
         step = self.timed(product)
-        of_looks = not hasattr(step, "period") and not hasattr(step, "every")
-        if of_looks:
+        if _of_looks(step):
             _refuse_one_moment(product.name, groups)
-        store = context.cube(product)
-        marker = context.out.hidden / "stores" / f"{product.name}.key"
-        if not (store.exists() and marker.is_file() and marker.read_text() == key):
-            # what the journal says of blocks is true of a store that is whole: both go, the marker first
-            marker.unlink(missing_ok=True)
-            shutil.rmtree(context.out.hidden / "journal" / "build" / key, ignore_errors=True)
-            shutil.rmtree(store, ignore_errors=True)
-        if context.recipe.engine.on_error == "raise":
-            self._reopen_holes(key)
-        observed = np.array([_stamp(group) for group in groups], "datetime64[ns]")
-        times = np.asarray(step.times(observed))
         bands = _shared_bands([context.survey.bands[name] for name in names], product.name)
-        job = Job(
+        return Job(
             name=product.name,
-            key=key,
+            key=self.keys[product.name],
             step=step,
             sources=names,
             bands=bands,
             variable=_variable(groups),
             indices=tuple(name.lower() for name in product.indices),
-            layers=times.size * len(bands),
-            store=store,
+            layers=len(_times(step, groups)) * len(bands),
+            store=context.cube(product),
         )
+
+    def _groups(self, product: Product) -> list[Pass]:
+        """The dates of a product's sources."""
+        names = [source.name for source in self.context.recipe.sources_of(product)]
+        groups = sorted((group for name in names for group in self.context.survey.passes[name]), key=_when)
+        if not groups:
+            raise ConfigError(f"product {product.name} has no scenes", hint="look with `landshift search`")
+        return groups
+
+    def _make_store(self, job: Job) -> None:
+        """Create a product's store, or take it up again; one of another key is removed first."""
+        from landshift.cube.store import create
+
+        hidden, step = self.context.out.hidden, job.step
+        marker = hidden / "stores" / f"{job.name}.key"
+        if not (job.store.exists() and marker.is_file() and marker.read_text() == job.key):
+            # what the journal says of blocks is true of a store that is whole: both go, the marker first
+            marker.unlink(missing_ok=True)
+            shutil.rmtree(hidden / "journal" / "build" / job.key, ignore_errors=True)
+            shutil.rmtree(job.store, ignore_errors=True)
+        if self.context.recipe.engine.on_error == "raise":
+            self._reopen_holes(job.key)
+        groups = self._groups(self.context.recipe.product(job.name))
         create(
-            store,
-            geobox=plan.geobox,
-            times=times,
+            job.store,
+            geobox=self.plan.geobox,
+            times=_times(step, groups),
             variable=job.variable,
             names=job.bands,
-            product=product.name,
+            product=job.name,
             extra=_extra(step),
             indices=job.indices,
-            coords=_per_scene(groups) if of_looks else {},
-            attrs={"landshift:key": key},
-            blocks=plan.blocks,
+            coords=_per_scene(groups) if _of_looks(step) else {},
+            attrs={"landshift:key": job.key},
+            blocks=self.plan.blocks,
         )
-        write_atomic(marker, key.encode())
-        return job
+        write_atomic(marker, job.key.encode())
 
     def _reopen_holes(self, key: str) -> None:
         """Do blocks anew in which an earlier run has skipped files: now they are to be read, or to stop the run."""
@@ -188,34 +249,19 @@ class Build:
                 self.context.watch.say(f"build: removed {store.name}, which the recipe no longer has")
                 shutil.rmtree(store)
 
-    def _tile(self, plan: Plan) -> int:
-        """Side of a tile that keeps all workers together below the memory limit."""
-        survey = self.context.survey
-        planes = 0
-        for name, groups in survey.passes.items():
-            planes += len(groups) * (2 * len(survey.bands[name]) + 2)
-        for product in self.context.recipe.products:
-            dates = len(
-                product.step.times(np.array([_stamp(g) for g in _all(survey.passes)], "datetime64[ns]"))
-            )
-            planes += dates * (2 * max(len(bands) for bands in survey.bands.values()) + 1)
-        workers = executor_of(self.context).workers
-        limit = 0.75 * memory_of(self.context.recipe.engine.memory) / workers
-        side = plan.block_px if _full_blocks(plan) >= workers else plan.block_px // 2
-        while side > 32 and planes * 4 * (side + 60) ** 2 > limit:
-            side //= 2
-        return side
-
-    def _tables(self, jobs: Sequence[Job]) -> dict[str, Any]:
-        """Sum what the blocks counted, and write the tables ``clear``, ``holdout`` and ``read_errors``."""
+    def _tables(self) -> dict[str, Any]:
+        """Sum what the blocks counted, write the tables of the data's quality, and say what workers said."""
         from landshift.pipeline.tally import empty_dates, write_clear, write_holdout, write_read_errors
 
-        folder = self.context.out.hidden / "journal" / "build"
-        records = {job.name: list(Journal(folder=folder, key=job.key).records().values()) for job in jobs}
-        write_clear(self.context.out.path, records, jobs, self.context.survey.passes)
-        write_holdout(self.context.out.path, records, jobs)
-        lost = write_read_errors(self.context.out.path, records)
-        empty = empty_dates(records, jobs)
+        work, out = self.work, self.context.out.path
+        records = {job.name: work.records(job) for job in work.jobs}
+        scores = {job.name: work.scores(job) for job in work.jobs}
+        write_clear(out, records, work.jobs, self.context.survey.passes)
+        write_holdout(out, scores, work.jobs)
+        noted = [note for found in (*records.values(), *scores.values()) for note in found]
+        for sentence in sorted({sentence for note in noted for sentence in note["said"]}):
+            warnings.warn(sentence, DataQualityWarning, stacklevel=2)
+        lost, empty = write_read_errors(out, records), empty_dates(records, work.jobs)
         counts: dict[str, dict[str, int]] = {
             name: {"read_errors": lost[name], "empty_dates": empty[name]}
             | {what: sum(record[what] for record in found) for what in ("clipped", "empty_px")}
@@ -224,53 +270,22 @@ class Build:
         return {"blocks": {name: len(found) for name, found in records.items()}, **counts}
 
 
-def executor_of(context: Context) -> Executor:
-    """The executor a recipe asks for."""
-    engine = context.recipe.engine
+def executor_of(engine: Engine, *, at_once: int) -> Executor:
+    """The executor a recipe asks for.
+
+    Args:
+        engine: The recipe's table.
+        at_once: Blocks in flight; a cluster knows itself how many.
+    """
     if engine.cluster is not None:
         from landshift.cluster import DaskExecutor
 
         return DaskExecutor(address=engine.cluster)
-    workers = engine.workers or cores()
     if engine.executor == "serial":
         return SerialExecutor()
     return (
-        ThreadExecutor(workers=workers) if engine.executor == "threads" else ProcessExecutor(workers=workers)
+        ThreadExecutor(workers=at_once) if engine.executor == "threads" else ProcessExecutor(workers=at_once)
     )
-
-
-def _readers(context: Context) -> int:
-    """How many processes of this machine keep decoded tiles."""
-    executor = executor_of(context)
-    return executor.workers if isinstance(executor, ProcessExecutor) else 1
-
-
-def memory_of(text: str) -> int:
-    """The memory limit in bytes; a share is of what is free now."""
-    free = 4 * 2**30
-    info = Path("/proc/meminfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                free = int(line.split()[1]) * 1024
-    return bytes_of(text, where="engine.memory", whole=free)
-
-
-def _full_blocks(plan: Plan) -> float:
-    """The plan's area in whole blocks, 1 at least: narrow blocks at the edge keep nobody busy."""
-    return max(1.0, sum(block.shape[0] * block.shape[1] for block in plan.blocks) / plan.block_px**2)
-
-
-def _shared_bands(bands: Sequence[tuple[str, ...]], product: str) -> tuple[str, ...]:
-    """Bands that all sources of a product have, in the order of the first."""
-    shared = tuple(band for band in bands[0] if all(band in other for other in bands))
-    if not shared:
-        raise ConfigError(
-            f"the sources of product {product} have no band in common",
-            got=[list(names) for names in bands],
-            hint="name `bands` of each source, or make a product of each",
-        )
-    return shared
 
 
 def _refuse_one_moment(product: str, groups: Sequence[Pass]) -> None:
@@ -283,6 +298,18 @@ def _refuse_one_moment(product: str, groups: Sequence[Pass]) -> None:
                 got=[f"{look.item_ids} of source {look.scenes[0].source}" for look in (one, other)],
                 hint="make a product of each source with `from = [...]`, or leave one of the two scenes out",
             )
+
+
+def _shared_bands(bands: Sequence[tuple[str, ...]], product: str) -> tuple[str, ...]:
+    """Bands that all sources of a product have, in the order of the first."""
+    shared = tuple(band for band in bands[0] if all(band in other for other in bands))
+    if not shared:
+        raise ConfigError(
+            f"the sources of product {product} have no band in common",
+            got=[list(names) for names in bands],
+            hint="name `bands` of each source, or make a product of each",
+        )
+    return shared
 
 
 def _variable(groups: Sequence[Pass]) -> str:
@@ -314,8 +341,14 @@ def _per_scene(groups: Sequence[Pass]) -> Mapping[str, NDArray[Any]]:
     }
 
 
-def _all(passes: Mapping[str, tuple[Pass, ...]]) -> list[Pass]:
-    return sorted((group for groups in passes.values() for group in groups), key=_when)
+def _of_looks(step: Any) -> bool:
+    """Whether a product's dates are those of the looks."""
+    return not hasattr(step, "period") and not hasattr(step, "every")
+
+
+def _times(step: Any, groups: Sequence[Pass]) -> NDArray[np.datetime64]:
+    """Dates of a product, UTC."""
+    return np.asarray(step.times(np.array([_stamp(group) for group in groups], "datetime64[ns]")))
 
 
 def _when(group: Pass) -> tuple[Any, str]:

@@ -12,7 +12,8 @@ import numpy as np
 
 from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe
-from landshift.pipeline.build import Build, memory_of
+from landshift.pipeline.budget import memory_of
+from landshift.pipeline.build import Build
 from landshift.pipeline.output import Output
 from landshift.pipeline.stages import Context
 from landshift.pipeline.survey import Survey, survey
@@ -150,8 +151,6 @@ def _reading(context: Context) -> dict[str, Any]:
 
 
 def _writing(context: Context) -> dict[str, Any]:
-    from landshift.pipeline.build import executor_of
-
     grid, values, products = context.survey.geobox, 0.0, {}
     build = Build(context)
     for product in context.recipe.products:
@@ -163,12 +162,13 @@ def _writing(context: Context) -> dict[str, Any]:
         raw = dates * layers * grid.shape[0] * grid.shape[1]
         products[product.name] = f"{dates} dates x {layers} layers, about {_size(2 * raw * PACKED)}"
         values += raw + len(groups) * layers * grid.shape[0] * grid.shape[1]
-    workers = executor_of(context).workers
+    budget = build.budget
+    workers = budget.at_once * budget.threads
     free = shutil.disk_usage(Path.cwd()).free
     return {
         "products": products,
         "disk free": _size(free),
-        "memory limit": _size(memory_of(context.recipe.engine.memory)),
+        "memory limit": str(budget),
         "build time": f"about {max(1, round(values / RATE / workers))} s on {workers} workers, training not counted",
     }
 

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landshift.kernel.holdout import baselines, hidden, tally
+from landshift.pipeline.output import hash_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
 
-    from landshift.pipeline.block import Job, Record
+    from landshift.pipeline.block import Job
     from landshift.plan import Block
 
-__all__ = ["Holdout"]
+__all__ = ["Holdout", "Score"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +35,26 @@ class Holdout:
     seed: int
     """Seed of the hash."""
 
-    def score(self, cube: xr.Dataset, job: Job, tile: Block, record: Record) -> None:
-        """Add the errors at the hidden looks of a tile to its record; only products on virtual dates are scored."""
+    def key(self, job: Job) -> str:
+        """Names the scores of a product: what it is made of, and how looks are hidden; "" where it has none.
+
+        Only products on virtual dates are scored.
+
+        Args:
+            job: The product.
+        """
         if self.share <= 0 or not hasattr(job.step, "at"):
-            return
+            return ""
+        return hash_of([job.key, self.share, self.seed])
+
+    def score(self, cube: xr.Dataset, job: Job, tile: Block) -> Score:
+        """The errors at the hidden looks of a tile.
+
+        Args:
+            cube: The tile's masked looks.
+            job: The product.
+            tile: Where it lies, which decides with the seed what is hidden.
+        """
         values = cube[job.variable].values
         clear = np.isfinite(values).all(axis=1)
         stamps = cube["time"].values.astype("datetime64[ns]")
@@ -46,10 +65,40 @@ class Holdout:
         rest[job.variable] = (cube[job.variable].dims, np.where(kept[:, None], values, np.float32(np.nan)))
         said = job.step.at(stamps)(rest)[job.variable].values
         days = stamps.astype(np.int64) / 86_400e9
+        made = Score()
         for number, band in enumerate(job.bands):
             truth = np.ascontiguousarray(values[:, number])
             near, mean = baselines(truth, kept, held, days)
             found: dict[str, Any] = {"interpolate": said[:, number], "nearest": near, "mean": mean}
             fair = held & np.all([np.isfinite(guess) for guess in found.values()], axis=0)
             for method, guess in found.items():
-                record.add_errors(f"{band}/{method}", tally(truth, guess, fair))
+                made.add(f"{band}/{method}", tally(truth, guess, fair))
+        return made
+
+
+class Score:
+    """Sums of the errors at hidden looks."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, list[float]] = {}
+        self.said: list[str] = []
+
+    def add(self, name: str, sums: Sequence[float]) -> None:
+        """Add number, squares and magnitudes of errors under the name of a band and a method."""
+        self.errors[name] = [
+            old + new for old, new in zip(self.errors.get(name, [0, 0, 0]), sums, strict=True)
+        ]
+
+    @classmethod
+    def total(cls, parts: Sequence[Score]) -> Score:
+        """The sums of all tiles, added in their order."""
+        whole = cls()
+        for part in parts:
+            whole.said = list(dict.fromkeys([*whole.said, *part.said]))
+            for name, sums in part.errors.items():
+                whole.add(name, sums)
+        return whole
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values for the journal."""
+        return vars(self)

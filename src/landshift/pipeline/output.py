@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from landshift.errors import DataQualityWarning, StoreError
+from landshift.pipeline.claims import Claims, locked
 from landshift.plan import write_atomic
 
 __all__ = ["Output", "Stage", "StageResult", "hash_of"]
@@ -121,27 +121,46 @@ class Output:
             StoreError: It cannot be written, or holds the results of another place.
         """
         self.refuse_foreign()
-        marker = self.hidden / "place.json"
-        if marker.is_file():
-            held = json.loads(marker.read_text())
-            if held != place:
-                changed = [name for name in {**held, **place} if held.get(name) != place.get(name)]
-                differ = "differs" if len(changed) == 1 else "differ"
-                raise StoreError(
-                    f"this folder holds another place (its {' and '.join(changed)} {differ})",
-                    where=self.path,
-                    got=", ".join(f"{name} {_short(place.get(name))}" for name in changed),
-                    allowed=", ".join(f"{name} {_short(held.get(name))}" for name in changed),
-                    hint="choose another output folder, or remove this one with `landshift clean`",
-                )
-        write_atomic(marker, json.dumps(dict(place), sort_keys=True).encode())
+        self._stay(self.hidden / "place.json", place)
         for partial in list(self.path.rglob("*.partial")):
             if "try" not in partial.relative_to(self.path).parts[:1]:  # a trial has a lock of its own
                 _remove(partial)
 
+    def expect(self, place: Mapping[str, Any]) -> None:
+        """Check before anything is simulated that the folder is this place's.
+
+        Args:
+            place: The grid for which scenes are going to be simulated, as plain values.
+
+        Raises:
+            StoreError: It holds the results of another place.
+        """
+        marker = self.hidden / "simulated.json"
+        if not (self.hidden / "place.json").is_file():
+            marker.unlink(missing_ok=True)  # a run that never came to its results
+        self._stay(marker, place)
+
+    def _stay(self, marker: Path, place: Mapping[str, Any]) -> None:
+        """Note a place, or refuse another one than was noted."""
+        held = json.loads(marker.read_text()) if marker.is_file() else place
+        if held != place:
+            changed = [name for name in {**held, **place} if held.get(name) != place.get(name)]
+            differ = "differs" if len(changed) == 1 else "differ"
+            raise StoreError(
+                f"this folder holds another place (its {' and '.join(changed)} {differ})",
+                where=self.path,
+                got=", ".join(f"{name} {_short(place.get(name))}" for name in changed),
+                allowed=", ".join(f"{name} {_short(held.get(name))}" for name in changed),
+                hint="choose another output folder, or remove this one with `landshift clean`",
+            )
+        write_atomic(marker, json.dumps(dict(place), sort_keys=True).encode())
+
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, shared: bool = False) -> Iterator[None]:
         """Keep a second run out of the folder; the lock of a killed run does not count.
+
+        Args:
+            shared: Let in others who share it too, as the shards of a run do.
 
         Raises:
             StoreError: Another run is at work here.
@@ -157,16 +176,34 @@ class Output:
                 hint="choose a folder that you may write, with `--out`",
             ) from error
         with handle:
-            if not _taken(handle.fileno()):
+            if locked(handle.fileno(), shared=shared) is False:
                 raise StoreError(
-                    "another run is at work in this folder", where=self.path, hint="wait for it to end"
+                    "another run is at work in this folder",
+                    where=self.path,
+                    hint="wait for it, or for all its shards, to end: `landshift status` tells who holds what",
                 )
             yield
 
+    def claims(self, owner: str = "") -> Claims:
+        """Claims on the work in this folder."""
+        return Claims(folder=self.hidden / "claims", owner=owner)
+
     def do(self, stage: Stage) -> StageResult:
         """Do a stage, unless what is there is up to date."""
+        begun = self.begin(stage)
+        if begun.state == "up to date":
+            return begun
+        begin = time.perf_counter()
+        with self._noting(stage):
+            record = json.loads(json.dumps(dict(stage.work()), sort_keys=True, default=str))  # as read back
+        seconds = time.perf_counter() - begin
+        self._mark(self._marker(stage), stage, state="done", record=record)
+        return replace(begun, record=record, seconds=seconds)
+
+    def begin(self, stage: Stage) -> StageResult:
+        """Say what becomes of a stage and, unless it is up to date or to be resumed, clear what it made before."""
         key = stage.key
-        marker = self.hidden / "stages" / f"{stage.name}.json"
+        marker = self._marker(stage)
         held = json.loads(marker.read_text()) if marker.is_file() else {}
         missing = [name for name in _made(held, stage) if not (self.path / name).exists()]
         if held.get("key") == key and held.get("state") == "done" and not missing:
@@ -188,12 +225,7 @@ class Output:
             self._mark(marker, stage, state="started", record={})
         state = "resumed" if same else "redone" if held else "done"
         self.say(f"{stage.name}: {state}{' because ' + why if why else ''}" if held else f"{stage.name}")
-        begin = time.perf_counter()
-        with self._noting(stage):
-            record = json.loads(json.dumps(dict(stage.work()), sort_keys=True, default=str))  # as read back
-        seconds = time.perf_counter() - begin
-        self._mark(marker, stage, state="done", record=record)
-        return StageResult(name=stage.name, key=key, state=state, why=why, record=record, seconds=seconds)
+        return StageResult(name=stage.name, key=key, state=state, why=why, record={}, seconds=0.0)
 
     def forget(self, name: str) -> None:
         """Remove what a stage made that the recipe no longer asks for."""
@@ -247,6 +279,9 @@ class Output:
         for name in tables:
             for file in (self.path / "tables").glob(f"{name}.*"):
                 _remove(file)
+
+    def _marker(self, stage: Stage) -> Path:
+        return self.hidden / "stages" / f"{stage.name}.json"
 
     def _notes(self, stage: str, key: str) -> Path:
         return self.hidden / "warnings" / f"{stage}-{key}.jsonl"
@@ -307,18 +342,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _taken(file: int) -> bool:
-    """Lock an open file for this process: the system frees it when the process ends, however it ends."""
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # file systems without locks
-        return True
-    return True

@@ -12,13 +12,14 @@ from typing import Any, Final
 
 import landshift
 from landshift.config import Recipe
-from landshift.errors import ConfigError, DataQualityWarning
+from landshift.errors import ConfigError, DataQualityWarning, StoreError
 from landshift.pipeline import stages
 from landshift.pipeline.output import Output, StageResult, hash_of
-from landshift.pipeline.survey import Survey, survey
+from landshift.pipeline.shards import SharedRun
+from landshift.pipeline.survey import Survey
 from landshift.pipeline.watch import Quiet, Watch
 
-__all__ = ["STAGES", "RunResult", "run"]
+__all__ = ["STAGES", "RunResult", "finish", "run"]
 
 STAGES: Final = (
     "survey",
@@ -81,9 +82,9 @@ def run(
     output.refuse_foreign()
     with output.lock(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataQualityWarning)
-        found = survey(made, out=folder, crop_m=try_m, progress=heard.progress)
-        output.prepare(found.place)
-        context = stages.Context(recipe=made, out=output, survey=found, watch=heard)
+        SharedRun.close(output, made)
+        context = stages.find(made, output, heard, crop_m=try_m)
+        output.prepare(context.survey.place)
         results = _do(context, until)
         said = tuple(dict.fromkeys([*_sentences(caught), *output.warnings(results)]))
         result = RunResult(
@@ -91,11 +92,31 @@ def run(
             stages=tuple(results),
             warnings=said,
             seconds=time.perf_counter() - begin,
-            survey=found,
+            survey=context.survey,
         )
         if until is None or until == "publish":
             _record(context, result)
     return result
+
+
+def finish(out: str | Path = "out", *, watch: Watch | None = None) -> RunResult:
+    """End what the shards of a run began: blocks that none of them finished, and all that comes after the blocks.
+
+    Args:
+        out: Output folder of the shards, all of which have ended.
+        watch: Who is told how it goes.
+
+    Raises:
+        StoreError: No shard has been at work there, or one still is.
+    """
+    held = SharedRun.load(Output(path=Path(out)))
+    if held is None:
+        raise StoreError(
+            "no shard of a run has been at work in this folder",
+            where=out,
+            hint="start shards with `landshift run recipe.toml --shard 1/4`, or finish by the recipe's name",
+        )
+    return run(held.recipe, out, watch=watch)
 
 
 def _do(context: stages.Context, until: str | None) -> list[StageResult]:

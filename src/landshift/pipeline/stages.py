@@ -13,11 +13,13 @@ from landshift.config import Product, Recipe
 from landshift.errors import LabelError
 from landshift.pipeline.mark import input_mark
 from landshift.pipeline.output import Output, Stage, hash_of
-from landshift.pipeline.survey import Survey
+from landshift.pipeline.survey import Survey, survey
 from landshift.pipeline.watch import Watch
 from landshift.step import table
 
 if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
     from landshift.cube.classes import LandClass
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "build",
     "change",
     "evaluate",
+    "find",
     "inventory",
     "labels",
     "predict",
@@ -86,6 +89,29 @@ class Context:
         return {train.model: self.out.path / "model"} | compared
 
 
+def find(recipe: Recipe, output: Output, watch: Watch, *, crop_m: float | None = None) -> Context:
+    """Make the survey; a folder of another place is refused before a simulator fills it with scenes.
+
+    Args:
+        recipe: The recipe.
+        output: The output folder.
+        watch: Who is told how it goes.
+        crop_m: Side of a trial's window in metres.
+    """
+    if any(source.simulated for source in recipe.sources):
+        from landshift.place import grid_of
+
+        output.expect(plain_grid(grid_of(recipe.place, base=recipe.base)))
+    found = survey(recipe, out=output.path, crop_m=crop_m, progress=watch.progress)
+    return Context(recipe=recipe, out=output, survey=found, watch=watch)
+
+
+def plain_grid(geobox: GeoBox) -> dict[str, Any]:
+    """A grid as plain values."""
+    transform = [float(value) for value in geobox.affine[:6]]
+    return {"crs": str(geobox.crs), "transform": transform, "shape": list(geobox.shape)}
+
+
 def inventory(context: Context) -> Stage:
     """``scenes.parquet``: every scene that is used, and those that are not with their reasons."""
     from landshift.acquire.inventory import write_inventory
@@ -131,6 +157,7 @@ def build(context: Context, keys: Keys) -> Stage:
             "mask": None if context.recipe.mask is None else table(context.recipe.mask),
             "holdout": context.recipe.report.holdout,
             "on_error": context.recipe.engine.on_error,
+            "seed": context.recipe.report.seed,
         },
         inputs=(keys["survey"], *work.keys.values()),
         work=work,

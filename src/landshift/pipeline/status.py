@@ -13,20 +13,24 @@ __all__ = ["check", "info", "remove_output", "status"]
 
 
 def status(out: Path) -> list[dict[str, Any]]:
-    """How far every stage is: one row each, in the order of the run.
+    """How far every stage is: one row each, in the order of the run; then one for each claim of a shard.
 
     Args:
         out: Output folder.
     """
     from landshift.pipeline.run import STAGES
 
-    held = Output(path=out).status()
+    output = Output(path=out)
+    held = output.status()
     rows = []
     for name in STAGES:
         if name not in held:
             continue
         counts = ", ".join(f"{key} {value}" for key, value in held[name]["record"].items())
         rows.append({"stage": name, "state": held[name]["state"], "key": held[name]["key"], "counts": counts})
+    for claim in output.claims().held():
+        who = f"shard {claim.get('owner', '?')} on {claim.get('host', '?')}, process {claim.get('process', '?')}"
+        rows.append({"stage": "build", "state": "in flight", "key": claim["name"], "counts": who})
     return rows
 
 
@@ -61,20 +65,42 @@ def info(path: Path) -> dict[str, Any]:
 
 
 def check(path: Path) -> list[dict[str, Any]]:
-    """Problems of a cube, or of all cubes of an output folder; an empty list where all is whole.
+    """What is odd about a cube, or about all cubes of an output folder; an empty list where all is whole.
 
     Args:
         path: A ``.zarr`` store, or an output folder.
 
+    Returns:
+        Rows with ``cube``, ``kind`` and ``text``. The kind is ``problem``, or ``note`` for dates without any value
+        that the build itself has found empty, as where clouds hide all of a date.
+
     Raises:
         StoreError: There is no cube.
     """
-    from landshift.cube.check import check as look
-
     stores = [path] if path.suffix == ".zarr" else sorted((path / "cubes").glob("*.zarr"))
     if not stores:
         raise StoreError("there is no cube here", where=path, hint="run a recipe first")
-    return [{"cube": store.stem, "problem": str(problem)} for store in stores for problem in look(store)]
+    return [row for store in stores for row in _oddities(store)]
+
+
+def _oddities(store: Path) -> list[dict[str, Any]]:
+    from landshift.cube.check import check as look
+    from landshift.cube.store import layout_of
+
+    found = look(store)
+    if any(problem.kind == "metadata" for problem in found):
+        known: set[str] = set()
+    else:
+        main = f"{layout_of(store).variable} "
+        known = {one.where for one in found if one.kind == "empty" and one.text.startswith(main)}
+        build = Output(path=store.resolve().parents[1]).status().get("build", {})
+        if build.get("record", {}).get(store.stem, {}).get("empty_dates") != len(known):
+            known = set()
+    rows = []
+    for problem in found:
+        note = problem.kind == "empty" and problem.where in known
+        rows.append({"cube": store.stem, "kind": "note" if note else "problem", "text": str(problem)})
+    return rows
 
 
 def remove_output(out: Path) -> Path:

@@ -66,7 +66,7 @@ def map_years(context: Context) -> dict[str, Any]:
     """Make the map of every year that has none yet, and the table ``area`` of all."""
     from landshift.learn.predict import predict_years
     from landshift.measure.transitions import AREA_COLUMNS, class_areas
-    from landshift.pipeline.build import memory_of
+    from landshift.pipeline.budget import memory_of
     from landshift.pipeline.stages import product_of_training
 
     recipe, maps = context.recipe, context.maps()

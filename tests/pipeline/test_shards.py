@@ -1,0 +1,186 @@
+"""Shards of a run: started together, killed, finished: the bytes of a run that was left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landshift.config import Recipe
+from landshift.errors import ConfigError, StoreError
+from landshift.pipeline.claims import Claims
+from landshift.pipeline.output import Output
+from landshift.pipeline.run import finish, run
+from landshift.pipeline.shards import Shard, run_shard
+from landshift.pipeline.status import status
+from landshift.plan import Block
+from small_runs import contents, differing, place, town_recipe
+
+Strip = Callable[..., dict[str, Any]]
+
+
+def long_town() -> dict[str, Any]:
+    """The small town drawn out over four blocks, cubes and report alone."""
+    values = {name: part for name, part in town_recipe().items() if name in {"source", "product", "report"}}
+    source = [values["source"][0] | {"revisit": "60D", "bands": ["red", "nir"]}]
+    return values | {"place": place(48, 1608), "time": {"years": "2020"}, "source": source}
+
+
+def start(*arguments: object) -> subprocess.Popen[bytes]:
+    """A command as a user starts it, in a process group of its own."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "landshift", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> str:
+    """Wait for a command; what it said."""
+    said, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
+def kill_one_with_a_block_in_its_hands(shards: dict[str, subprocess.Popen[bytes]], out: Path) -> str:
+    """Kill the first shard that holds a block; its name."""
+    claims = Claims(folder=out / ".landshift" / "claims")
+    held: list[str] = []
+    while not held:
+        time.sleep(0.002)
+        held = [one["owner"] for one in claims.held() if one["name"] != "opening" and "owner" in one]
+        assert any(shard.poll() is None for shard in shards.values()), "no block was ever claimed"
+    os.killpg(shards[held[0]].pid, signal.SIGKILL)
+    shards[held[0]].communicate()
+    return held[0]
+
+
+def test_three_shards_with_one_killed_and_finish_give_the_bytes_of_one_run(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(tomli_w.dumps(long_town()))
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    end(start("run", recipe, "--out", alone))
+    names = ("1/3", "2/3", "3/3")
+    shards = {name: start("run", recipe, "--out", shared, "--shard", name) for name in names}
+    killed = kill_one_with_a_block_in_its_hands(shards, shared)
+    assert all("landshift finish" in end(shard) for name, shard in shards.items() if name != killed)
+    assert not (shared / "report.html").exists()
+    end(start("finish", shared))
+    assert differing(contents(alone), contents(shared)) == []
+    assert not list((shared / ".landshift").rglob("*.claim"))
+
+
+@given(total=st.integers(1, 12), count=st.integers(0, 40))
+def test_every_shard_would_do_every_block_and_their_own_shares_come_first(total: int, count: int) -> None:
+    blocks = [Block(row=0, col=col, y=(0, 1), x=(col, col + 1)) for col in range(count)]
+    orders = [Shard(number=number, total=total).order(blocks) for number in range(1, total + 1)]
+    assert all(sorted(order) == blocks for order in orders)
+    firsts = [order[: count // total] for order in orders]
+    assert len({block for first in firsts for block in first}) == total * (count // total)
+
+
+@pytest.mark.parametrize("text", ["", "0/3", "4/3", "1", "1/0", "a/b", "1/3/4"])
+def test_what_is_no_shard_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--shard"):
+        Shard.of(text)
+
+
+def shard(values: dict[str, Any], out: Path, text: str = "1/1") -> int:
+    return run_shard(Recipe.of(values), out, shard=Shard.of(text)).built
+
+
+def test_blocks_in_the_hands_of_another_are_left_and_finish_does_them(strip: Strip, tmp_path: Path) -> None:
+    run(Recipe.of(strip()), tmp_path / "alone")
+    out = tmp_path / "out"
+    theirs = Output(path=out).claims("2/2").take("r0000c0001")
+    assert theirs is not None
+    result = run_shard(Recipe.of(strip()), out, shard=Shard.of("1/2"))
+    assert (result.built, result.left) == (1, 1)
+    rows = [row for row in status(out) if row["state"] == "in flight"]
+    assert [(row["key"], "2/2" in row["counts"]) for row in rows] == [("r0000c0001", True)]
+    theirs.release()
+    finish(out)
+    assert differing(contents(tmp_path / "alone"), contents(out)) == []
+
+
+def test_a_claim_whose_process_is_dead_is_inherited(tmp_path: Path) -> None:
+    code = "import os, sys; from pathlib import Path; from landshift.pipeline.claims import Claims\n"
+    code += "assert Claims(folder=Path(sys.argv[1]), owner='2/2').take('r0000c0000'); os._exit(9)"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert done.returncode == 9
+    assert (tmp_path / "r0000c0000.claim").is_file()
+    assert Claims(folder=tmp_path).held() == []
+    claim = Claims(folder=tmp_path, owner="1/2").take("r0000c0000")
+    assert claim is not None
+    assert [one["owner"] for one in Claims(folder=tmp_path).held()] == ["1/2"]
+    assert Claims(folder=tmp_path, owner="2/2").take("r0000c0000") is None
+    claim.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_locks_a_claim_is_inherited_by_its_own_shard_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("landshift.pipeline.claims.locked", lambda *_, **__: None)
+    assert Claims(folder=tmp_path, owner="2/2").take("r0000c0000") is not None
+    assert Claims(folder=tmp_path, owner="1/2").take("r0000c0000") is None
+    assert Claims(folder=tmp_path, owner="2/2").take("r0000c0000") is not None
+
+
+def test_a_run_is_kept_out_while_a_shard_is_at_work_and_the_other_way_round(
+    strip: Strip, tmp_path: Path
+) -> None:
+    output = Output(path=tmp_path)
+    with output.lock(shared=True):
+        shard(strip(), tmp_path)
+        with pytest.raises(StoreError, match="another run is at work"):
+            finish(tmp_path)
+    with output.lock(), pytest.raises(StoreError, match="another run is at work"):
+        shard(strip(), tmp_path)
+
+
+def test_a_shard_with_another_recipe_is_refused_until_the_first_ones_are_finished(
+    strip: Strip, tmp_path: Path
+) -> None:
+    shard(strip(), tmp_path)
+    other = strip(product=strip()["product"][:1])
+    with pytest.raises(StoreError, match="another recipe"):
+        shard(other, tmp_path)
+    finish(tmp_path)
+    shard(other, tmp_path)
+    assert [store.name for store in (tmp_path / "cubes").iterdir()] == ["regular.zarr"]
+
+
+def test_a_shard_that_finds_other_scenes_is_refused(strip: Strip, tmp_path: Path) -> None:
+    shard(strip(), tmp_path)
+    marker = tmp_path / ".landshift" / "stages" / "survey.json"
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"key": "other"}))
+    with pytest.raises(StoreError, match="other scenes"):
+        shard(strip(), tmp_path)
+
+
+def test_a_shard_of_a_finished_run_has_nothing_to_do(strip: Strip, tmp_path: Path) -> None:
+    run(Recipe.of(strip()), tmp_path)
+    before = contents(tmp_path)
+    assert shard(strip(), tmp_path) == 0
+    assert finish(tmp_path).stages[1].state == "up to date"
+    assert differing(before, contents(tmp_path)) == []
+
+
+def test_there_is_nothing_to_finish_where_no_shard_was(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no shard"):
+        finish(tmp_path)
