@@ -204,7 +204,7 @@ def _loop(
     net = model.network(samples.x.shape[1], len(samples.classes), checkpoint.normalisation).to(device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=model.learning_rate, weight_decay=model.weight_decay)
     weight = torch.tensor(_weights(samples.counts("train")), dtype=torch.float32, device=device)
-    values, spread = range(len(samples.classes)), np.array(checkpoint.normalisation.std, np.float32)
+    values = range(len(samples.classes))
 
     def step(batch: tuple[torch.Tensor, torch.Tensor], split: str) -> tuple[float, float, NDArray[np.int64]]:
         x, y = (part.to(device) for part in batch)
@@ -232,7 +232,7 @@ def _loop(
         row: dict[str, float] = {"epoch": epoch}
         for split in ("train", "val"):
             parts = []
-            for i, batch in enumerate(_batches(model, samples, split, epoch=epoch, spread=spread)):
+            for i, batch in enumerate(_batches(samples, split, model.batch, seed=(model.seed, epoch))):
                 for group in optimiser.param_groups:
                     group["lr"] = _rate(model, epoch * steps + i, steps)
                 parts.append(step(batch, split))
@@ -297,20 +297,19 @@ def _summed(parts: list[tuple[float, float, NDArray[np.int64]]], split: str) -> 
 
 
 def _batches(
-    model: UNet, samples: Samples, fold: str, *, epoch: int, spread: NDArray[np.float32]
+    samples: Samples, fold: str, size: int, *, seed: tuple[int, int]
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of a fold; training patches in the epoch's own order, each turned or mirrored, its features shifted."""
+    """Batches of a fold; training patches in the epoch's own order, each turned or mirrored."""
     import torch
 
-    rows, rng = samples.rows(fold), np.random.default_rng((model.seed, epoch))
-    turns, shifts = np.zeros(len(rows), int), np.zeros((len(rows), len(spread)), np.float32)
+    rows, rng = samples.rows(fold), np.random.default_rng(seed)
+    turns = np.zeros(len(rows), int)
     if fold == "train":
         rows, turns = rng.permutation(rows), rng.integers(0, 8, len(rows))
-        shifts = rng.normal(0, model.jitter, shifts.shape).astype(np.float32) * spread
-    for start in range(0, len(rows), model.batch):
-        some = list(zip(rows, turns, shifts, strict=True))[start : start + model.batch]
-        x = np.stack([_turned(samples.x[row], turn) + shift[:, None, None] for row, turn, shift in some])
-        y = np.stack([_turned(samples.y[row], turn) for row, turn, _ in some]).astype(np.int64)
+    for start in range(0, len(rows), size):
+        some = list(zip(rows[start : start + size], turns[start : start + size], strict=True))
+        x = np.stack([_turned(samples.x[row], turn) for row, turn in some])
+        y = np.stack([_turned(samples.y[row], turn) for row, turn in some]).astype(np.int64)
         yield torch.from_numpy(x), torch.from_numpy(y)
 
 

@@ -46,11 +46,8 @@ class UNet:
     weight_decay: float = 1e-3
     """AdamW's."""
 
-    jitter: float = 0.2
-    """Random offset of every feature of a training patch, in deviations of the feature: no year looks like another."""
-
     seed: int = 0
-    """First weights, order of the patches, flips and turns, jitter."""
+    """First weights, order of the patches, flips and turns."""
 
     patch_based: ClassVar[bool] = True
     default_statistics: ClassVar[tuple[str, ...]] = ("p10", "p50", "p90", "std")
@@ -60,8 +57,6 @@ class UNet:
         """Refuse what cannot be trained."""
         if not self.widths or min(self.widths) < 1 or min(self.epochs, self.patience, self.batch) < 1:
             raise ConfigError("unet: widths, epochs, patience and batch are 1 or more")
-        if self.jitter < 0:
-            raise ConfigError("unet: jitter is 0 or more", got=self.jitter)
 
     @property
     def stride(self) -> int:
