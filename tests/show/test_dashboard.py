@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 from landshift.cube.tables import read_table
 from landshift.errors import StoreError
 from landshift.show.dashboard import write_site
+from landshift.show.tiles import mercator_bounds, tile_span
 from show import out_folder
 
 
@@ -161,3 +163,23 @@ def test_without_maps_there_is_no_site_and_the_message_says_what_to_do(tmp_path:
     with pytest.raises(StoreError, match="no maps to show"):
         write_site(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_on_a_grid_in_degrees_lengths_are_those_on_the_ground(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from odc.geo.geobox import GeoBox
+
+    from landshift.cube.maps import write_map
+    from landshift.show import dashboard
+
+    grid = GeoBox.from_bbox((14.0, 60.0, 14.02, 60.02), "EPSG:4326", resolution=0.0001)
+    path = write_map(tmp_path / "2020.tif", grid, np.ones(grid.shape, np.uint8), classes=out_folder.CLASSES)
+    span = tile_span(mercator_bounds(grid), 14)
+    said = dashboard._place(grid, span)
+    height, width = 111_320 * 0.0001, 111_320 * 0.0001 * math.cos(math.radians(60.01))
+    assert said["pixel_m"] == pytest.approx(math.sqrt(height * width), rel=1e-3)
+    asked: list[float] = []
+    monkeypatch.setattr(dashboard, "read_districts", lambda *_, tolerance_m, **__: asked.append(tolerance_m))
+    dashboard._districts(tmp_path / "zones.gpkg", "id", {}, {2020: path})
+    assert asked == [pytest.approx(width / 3, rel=1e-3)]
