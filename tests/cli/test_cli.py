@@ -108,13 +108,20 @@ def test_what_init_prints_is_a_recipe(landshift: Command, tmp_path: Path, option
 
 
 def test_what_init_prints_for_a_folder_runs(landshift: Command, scenes: Path, tmp_path: Path) -> None:
-    answer = landshift("init", "--folder", scenes, "--years", "2020")
+    answer = landshift("init", "--folder", scenes)
     (tmp_path / "recipe.toml").write_text(answer.out)
-    said = landshift(
-        "explain", tmp_path / "recipe.toml", "--json", "--set", 'product.yearly.indices=["ndvi"]'
-    )
+    assert "# 6 scenes, 2020-" in answer.out
+    said = landshift("explain", tmp_path / "recipe.toml", "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out)["scenes"] == 6
+
+
+def test_init_for_a_folder_that_says_nothing_leaves_the_rest_to_the_user(
+    landshift: Command, tmp_path: Path
+) -> None:
+    text = landshift("init", "--folder", tmp_path).out
+    assert "nothing was recognised there" in text
+    assert "years" not in tomllib.loads(text)["time"]
 
 
 def test_the_comments_of_init_are_recipes_too(landshift: Command, tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ def init(
     place: Annotated[Path | None, typer.Option(help="Vector file of the place.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Folder of scenes to start from.")] = None,
     catalogue: Annotated[str, typer.Option(help="Public catalogue to take scenes from.")] = "earth-search",
-    years: Annotated[str, typer.Option(help="Years.")] = "2020..2023",
+    years: Annotated[
+        str | None, typer.Option(help='Years, "2020..2023"; by default those of the folder.')
+    ] = None,
 ) -> None:
     """Print a commented starter recipe.
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 __all__ = ["starter"]
+
+INDICES: Final = ("ndvi", "mndwi")
+"""Indices of the starter's yearly product, as far as the bands go."""
 
 _TEMPLATE = """\
 # A landshift recipe. Run it with `landshift run recipe.toml`, look ahead with `landshift explain recipe.toml`,
@@ -15,7 +21,7 @@ _TEMPLATE = """\
 {place}
 {grid}
 [time]
-years = "{years}"
+{years}
 
 [[source]]
 name = "s2"
@@ -33,7 +39,7 @@ name = "yearly"
 kind = "composite"
 period = "year"
 method = "geometric_median"
-indices = ["ndvi", "mndwi"]
+{indices}
 
 # [labels]                  # with labels, landshift trains, maps every year and measures change
 # path = "training.gpkg"    # polygons or points with a class, or a raster
@@ -52,28 +58,32 @@ title = "My place"
 """
 
 
-def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: str) -> str:
-    """A commented starter recipe.
+def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: str | None) -> str:
+    """A commented starter recipe; for a folder it tells what lies there.
 
     Args:
         place: Vector file of the place, or None for a bbox to be filled in.
         folder: Folder of local scenes, or None for a catalogue.
         catalogue: Name of a public catalogue.
-        years: Years, such as ``"2020..2023"``.
+        years: Years, such as ``"2020..2023"``; by default those of the folder, else some recent ones.
 
     >>> import tomllib
     >>> sorted(tomllib.loads(starter(place=None, folder=None, catalogue="earth-search", years="2020")))
     ['mask', 'place', 'product', 'report', 'source', 'time']
     """
+    indices: tuple[str, ...] = INDICES
     if folder is not None:
+        held = _look(folder)
         source = [
             'from = "folder"',
             f"path = {json.dumps(folder.as_posix())}",
+            *held.told,
             '# pattern = "*.tif"         # which files',
             '# date = "%Y%m%d"           # how their names hold the date',
             '# bands = ["blue", "green", "red", "nir"]   # in file order; scale, offset and nodata as in the README',
         ]
         grid = "# crs and resolution are the scenes' own; write them here for another grid\n"
+        years, indices = years or held.years, held.indices
     else:
         source = [
             f'from = "{catalogue}"',
@@ -82,6 +92,7 @@ def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: s
             "max_cloud = 60              # percent, by the provider",
         ]
         grid = 'crs = "utm"                 # or "EPSG:3035" ...\nresolution = 10\n'
+        years = years or "2020..2023"
     where = (
         f"geometry = {json.dumps(place.as_posix())}"
         if place is not None
@@ -89,4 +100,54 @@ def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: s
     )
     if place is None and folder is not None:
         where = "# bbox = [left, bottom, right, top] in degrees; without one, all that the scenes cover"
-    return _TEMPLATE.format(place=where, grid=grid, years=years, source="\n".join(source) + "\n")
+    return _TEMPLATE.format(
+        place=where,
+        grid=grid,
+        years=f'years = "{years}"' if years else '# years = "2020..2023"     # without it, all there are',
+        source="\n".join(source) + "\n",
+        indices=f"indices = {json.dumps(list(indices))}"
+        if indices
+        else '# indices = ["ndvi"]        # of named bands',
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    """What a folder holds, for its recipe."""
+
+    told: tuple[str, ...] = (
+        "# nothing was recognised there: say below which files, dates and bands there are",
+    )
+    """Comments."""
+    years: str = ""
+    """First and last year."""
+    indices: tuple[str, ...] = ()
+    """Indices that its bands allow."""
+
+
+def _look(folder: Path) -> _Held:
+    """Adopt a folder's files as they are; a folder that needs explaining leaves the recipe's comments to do so."""
+    from landshift.acquire.folder import adopt
+    from landshift.ard.indices import known
+    from landshift.errors import DataQualityWarning, LandshiftError
+    from landshift.scene import scene_from_item
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataQualityWarning)
+            items = adopt(folder, on_error="skip")
+            scenes = [scene_from_item(item, source="folder") for item in items]
+    except LandshiftError:
+        return _Held()
+    if not scenes:
+        return _Held()
+    shared = sorted(set.intersection(*({*scene.bands} for scene in scenes)))
+    nir = {"nir", "nir08"} & {*shared} and {"nir", "nir08"}
+    first, last = scenes[0].time, scenes[-1].time
+    count = f"{len(scenes)} scene{'s' * (len(scenes) > 1)}"
+    bands = ", ".join(shared) or "none that all of them have"
+    return _Held(
+        told=(f"# {count}, {first:%Y-%m-%d} to {last:%Y-%m-%d}; bands: {bands}",),
+        years=f"{first.year}..{last.year}",
+        indices=tuple(name for name in INDICES if {*known()[name].bands} <= {*shared, *nir}),
+    )
