@@ -193,6 +193,17 @@ def test_moved_and_written_again_it_has_the_same_bytes(out: Path, tmp_path: Path
     assert not list(moved.glob("*.partial"))
 
 
+def test_a_folder_named_from_where_one_stands_has_the_same_bytes(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = Path(shutil.copytree(out, tmp_path / "run"))
+    before = {path.relative_to(out): path.read_bytes() for path in documents(out)}
+    monkeypatch.chdir(tmp_path)
+    write_stac(Path("run"))
+    assert {path.relative_to(moved): path.read_bytes() for path in documents(moved)} == before
+    assert not (moved / "catalog.json").exists()
+
+
 def test_a_folder_without_a_cube_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no cube"):
         write_stac(tmp_path)

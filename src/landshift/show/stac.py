@@ -136,7 +136,7 @@ def _save(root: pystac.Catalog, out: Path) -> Path:
     """Write the catalogue under another name, then put it in the place of the old one."""
     import pystac
 
-    made = out / "stac.partial"
+    made = (out / "stac.partial").absolute()  # pystac takes a relative folder for a web address
     try:
         shutil.rmtree(made, ignore_errors=True)
         root.normalize_hrefs(f"{made.as_posix()}/")  # the slash tells that it is a folder
