@@ -64,8 +64,10 @@ def groups(files: Iterable[Path], *, folder: Folder, root: Path, sensor: str | N
     stems = [rest.lower() for _, rest in together]
     made = []
     for (parent, rest), members in sorted(together.items()):
-        name = rest if stems.count(rest.lower()) == 1 else "_".join([*parent.relative_to(root).parts, rest])
-        made.append(Group(name=name, make=functools.partial(_items, name, members, plan)))
+        alone = stems.count(rest.lower()) == 1
+        prefix = "" if alone else "".join(f"{part}_" for part in parent.relative_to(root).parts)
+        make = functools.partial(_items, rest, members, plan, prefix=prefix)
+        made.append(Group(name=prefix + rest, make=make))
     return made
 
 
@@ -100,12 +102,15 @@ def _is_band(text: str, given: tuple[str, ...], sensor: str | None) -> bool:
     return any(text in {band.name, band.native} for each in known for band in sensors.get(each).bands)
 
 
-def _items(name: str, members: Sequence[tuple[str, Path]], plan: _Plan) -> list[pystac.Item]:
+def _items(
+    name: str, members: Sequence[tuple[str, Path]], plan: _Plan, *, prefix: str
+) -> list[pystac.Item]:
+    """Items of files that share a name; ``prefix`` tells those of folders apart that use it more than once."""
     among = tuple(band for band, _ in members)
     members = _wanted(members, plan) if len(members) > 1 else members
     headers = [look(file) for _, file in members]
     if len(members) > 1 and any(facts.count > 1 for facts in headers):  # what looked like a band was a number
-        return [item for _, file in members for item in _items(file.stem, [("", file)], plan)]
+        return [item for _, file in members for item in _items(file.stem, [("", file)], plan, prefix=prefix)]
     first = headers[0]
     time = date_of(first.path, {**first.tags, **_band_tags(first)}, plan.folder.date)
     if time is None:
@@ -124,7 +129,7 @@ def _items(name: str, members: Sequence[tuple[str, Path]], plan: _Plan) -> list[
     properties: dict[str, Any] = {"landshift:quantity": plan.folder.quantity or quantity_of(commons)}
     if plan.folder.platform:
         properties["platform"] = plan.folder.platform
-    return [make_item(name, time, layers, properties=properties)]
+    return [make_item(prefix + name, time, layers, properties=properties)]
 
 
 def _wanted(members: Sequence[tuple[str, Path]], plan: _Plan) -> Sequence[tuple[str, Path]]:
