@@ -26,9 +26,27 @@ def test_idle_memory_is_bounded() -> None:
     held = [memory.empty(SHAPE, np.float32) for _ in range(5)]
     held.clear()
     gc.collect()
-    assert sum(piece.nbytes for piece in memory._idle) <= 4_000_000
+    assert sum(piece.nbytes for piece in memory._idle.values()) <= 4_000_000
     memory.clear()
-    assert memory._idle == []
+    assert not memory._idle
+
+
+def test_memory_that_comes_back_while_some_is_looked_for_is_not_forgotten() -> None:
+    before = gc.get_threshold()
+    for allocations in range(1, 60):  # at one of them the garbage collector meets the search
+        memory = Recycler(idle_bytes=2**26)
+        gc.collect()
+        gc.disable()
+        ring = [memory.empty(SHAPE, np.float32), memory.empty(SHAPE, np.float32)]
+        ring.pop()
+        ring.append(ring)  # type: ignore[arg-type] # a ring on purpose: only the garbage collector frees it
+        del ring
+        gc.set_threshold(gc.get_count()[0] + allocations)
+        gc.enable()
+        memory.empty(SHAPE, np.float32)
+        gc.set_threshold(*before)
+        gc.collect()
+        assert len(memory._idle) == 2
 
 
 def test_small_arrays_and_no_bound_go_to_the_allocator() -> None:

@@ -246,7 +246,8 @@ def _may_open() -> int:
         return 256
     import resource
 
-    return max(32, min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) // 2)
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 2048 if allowed == resource.RLIM_INFINITY else max(32, min(4096, allowed) // 2)
 
 
 def _rebuild(name: str, threads: int, held_bytes: int, max_open: int, cache: TileCache | None) -> TileReader:
