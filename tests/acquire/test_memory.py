@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import gc
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from landshift.acquire.memory import Recycler
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 SHAPE = (600, 700)
 
@@ -32,21 +39,33 @@ def test_idle_memory_is_bounded() -> None:
 
 
 def test_memory_that_comes_back_while_some_is_looked_for_is_not_forgotten() -> None:
-    before = gc.get_threshold()
-    for allocations in range(1, 60):  # at one of them the garbage collector meets the search
+    moment = met = 0
+    while met == moment:  # the garbage collector may come at any of them
+        moment, met = moment + 1, 0
         memory = Recycler(idle_bytes=2**26)
-        gc.collect()
-        gc.disable()
-        ring = [memory.empty(SHAPE, np.float32), memory.empty(SHAPE, np.float32)]
-        ring.pop()
-        ring.append(ring)  # type: ignore[arg-type] # a ring on purpose: only the garbage collector frees it
-        del ring
-        gc.set_threshold(gc.get_count()[0] + allocations)
-        gc.enable()
-        memory.empty(SHAPE, np.float32)
-        gc.set_threshold(*before)
-        gc.collect()
+        held = [memory.empty(SHAPE, np.float32), memory.empty(SHAPE, np.float32)]
+        held.pop()
+
+        def bring_back(
+            frame: FrameType, event: str, _: object, held: list[NDArray[Any]] = held, moment: int = moment
+        ) -> TraceFunction | None:
+            nonlocal met
+            frame.f_trace_opcodes = True
+            if event == "opcode" and met < moment:
+                met += 1
+                if met == moment:
+                    held.clear()
+            return bring_back
+
+        before = sys.gettrace()
+        sys.settrace(bring_back)
+        try:
+            memory.empty(SHAPE, np.float32)
+        finally:
+            sys.settrace(before)
+        held.clear()
         assert len(memory._idle) == 2
+    assert moment > 50
 
 
 def test_small_arrays_and_no_bound_go_to_the_allocator() -> None:
