@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from landshift.acquire.cache import DiskCache
 from landshift.acquire.datasets import Raster
-from landshift.acquire.place import place
+from landshift.acquire.placement import placement_of
 from landshift.acquire.read import OnError
 from landshift.acquire.tiles import TileReader
 from landshift.errors import SceneError, did_you_mean
@@ -141,6 +141,6 @@ def _one(reader: TileReader, layer: _Layer, geobox: GeoBox, whole: GeoBox) -> No
     raster, indexes, method = layer
     if not raster.remote:
         return
-    found = place(reader, raster, geobox, method, whole=whole)
+    found = placement_of(reader, raster, geobox, method, whole=whole)
     if found is not None:
         reader.read(raster, indexes, found.rows, found.cols, level=found.level)

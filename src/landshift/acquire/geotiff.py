@@ -87,10 +87,10 @@ def _split_band(stem: str, given: Sequence[str], sensor: str | None) -> tuple[st
     (('B04', 'field_20200101'), ('', 'S2_T37MEM_20160312'))
     """
     parts = re.split(r"([_\-.])", stem)
-    for place in range(len(parts) - 1, -1, -2):
-        if len(parts) > 1 and _is_band(parts[place], given, sensor):
-            rest = [*parts[: max(0, place - 1)], *parts[place + 1 + (place == 0) :]]
-            return parts[place], "".join(rest)
+    for at in range(len(parts) - 1, -1, -2):
+        if len(parts) > 1 and _is_band(parts[at], given, sensor):
+            rest = [*parts[: max(0, at - 1)], *parts[at + 1 + (at == 0) :]]
+            return parts[at], "".join(rest)
     return "", stem
 
 
@@ -218,11 +218,11 @@ def _names(band: str, facts: RasterFacts, plan: _Plan, *, alone: bool) -> tuple[
 def _by_name(asked: Sequence[str], names: Sequence[str], sensor: str | None) -> tuple[str, ...] | None:
     """The file's names with those the user gave in their places; None where bands of both sides stay without partner."""
     found = {name: find_band(name, names, sensor) for name in asked}
-    placed = {place: name for name, place in found.items() if place is not None}
+    placed = {at: name for name, at in found.items() if at is not None}
     all_asked = len(placed) == len(asked)
     if not all_asked and len(placed) < len(names):
         return None
-    return tuple(placed.get(place, name) for place, name in enumerate(names))
+    return tuple(placed.get(at, name) for at, name in enumerate(names))
 
 
 def _other_bands(asked: Sequence[str], facts: RasterFacts) -> SceneError:
@@ -259,7 +259,7 @@ def _mask_for(file: Path, time: datetime, plan: _Plan) -> Path | None:
 def _shared_start(one: str, other: str) -> int:
     """How many characters two names begin with together."""
     pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _written(values: Sequence[float], number: int, neutral: float) -> float | None:

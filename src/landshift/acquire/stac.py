@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pystac
     from pystac_client.stac_api_io import StacApiIO
 
-    from landshift.acquire.dateline import Box
+    from landshift.dateline import Box
 
 __all__ = ["Stac"]
 

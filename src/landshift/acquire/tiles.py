@@ -82,7 +82,7 @@ class TileReader:
         self.memory = Recycler(idle_bytes=held_bytes // 2)
         """Memory of cubes that nobody holds any more."""
         self.warps: Recent[object, Warp] = Recent(weight=lambda warp: warp.rows.nbytes * 2, bound=WARP_BYTES)
-        """Coordinates of blocks on source grids; see :mod:`landshift.acquire.place`."""
+        """Coordinates of blocks on source grids; see :mod:`landshift.acquire.placement`."""
         self.placements: Recent[object, Any] = Recent(weight=lambda _: 1, bound=64)
         """Where the latest blocks lie on source grids."""
 
