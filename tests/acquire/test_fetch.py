@@ -89,6 +89,17 @@ def test_scenes_of_one_id_in_two_collections_are_both_fetched(tmp_path: Path) ->
     assert (counts.files, counts.fetched) == (4, 16)
 
 
+def test_a_file_that_was_missing_is_found_once_it_is_there(tmp_path: Path) -> None:
+    with serve(tmp_path / "files") as state:
+        groups = scenes(state, tmp_path / "files")
+        hidden = (tmp_path / "files" / "1_B08.tif").rename(tmp_path / "hidden.tif")
+        cache = DiskCache(tmp_path / "cache")
+        with pytest.raises(SceneError, match="404"):
+            fetch(groups, plan_blocks(grid()), bands=["nir"], cache=cache)
+        hidden.rename(tmp_path / "files" / "1_B08.tif")
+        assert fetch(groups, plan_blocks(grid()), bands=["nir"], cache=cache).fetched == 8
+
+
 def test_a_damaged_file_stops_fetching_or_is_left_out_and_told(tmp_path: Path) -> None:
     with serve(tmp_path / "files") as state:
         groups = scenes(state, tmp_path / "files")
