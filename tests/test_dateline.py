@@ -12,11 +12,11 @@ import shapely
 from odc.geo.crs import CRS
 from odc.geo.geom import Geometry, box, polygon
 
-from landshift.dateline import boxes, cut_at_180, in_degrees
 from landshift.acquire.folder import Folder, adopt
 from landshift.acquire.query import Query
 from landshift.acquire.source import Stac, search
 from landshift.config import Recipe
+from landshift.dateline import boxes, cut_at_180, in_degrees
 from landshift.pipeline.survey import survey
 from loopback_stac import serve
 from tiny_rasters import Tiff, write

@@ -61,7 +61,7 @@ def test_a_footprint_holds_the_grids_pixels_and_no_others(grid: GeoBox) -> None:
     inside = (x > margin) & (x < wide - margin) & (y > margin) & (y < high - margin)
     outside = (x < -margin) | (x > wide + margin) | (y < -margin) | (y > high + margin)
     to_degrees = Transformer.from_crs(str(grid.crs), 4326, always_xy=True)
-    lon, lat = to_degrees.transform(*(grid.affine @ (x, y)))
+    lon, lat = to_degrees.transform(grid.affine.c + grid.affine.a * x, grid.affine.f + grid.affine.e * y)
     lon = (lon + 180) % 360 - 180
     outline, (west, south, east, north) = footprint(grid)
     found = geometry.shape(outline)

@@ -102,9 +102,7 @@ def _is_band(text: str, given: tuple[str, ...], sensor: str | None) -> bool:
     return any(text in {band.name, band.native} for each in known for band in sensors.get(each).bands)
 
 
-def _items(
-    name: str, members: Sequence[tuple[str, Path]], plan: _Plan, *, prefix: str
-) -> list[pystac.Item]:
+def _items(name: str, members: Sequence[tuple[str, Path]], plan: _Plan, *, prefix: str) -> list[pystac.Item]:
     """Items of files that share a name; ``prefix`` tells those of folders apart that use it more than once."""
     among = tuple(band for band, _ in members)
     members = _wanted(members, plan) if len(members) > 1 else members

@@ -58,7 +58,6 @@ class Query:
     """What a file that cannot be used does: stop the search, or be left out and counted."""
     sensor: str | None = None
     """Sensor the recipe names, which picks a catalogue's collection and the meaning of band names."""
-
     remember: Path | None = None
     """Folder where answers of remote catalogues are kept, for when there is no network; None keeps none."""
 

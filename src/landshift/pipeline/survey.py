@@ -12,9 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landshift.dateline import cut_at_180, in_degrees
 from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe, Source
+from landshift.dateline import cut_at_180, in_degrees
 from landshift.errors import LandshiftError, NoScenesError, SceneError
 from landshift.pipeline.mark import file_mark
 from landshift.pipeline.output import hash_of
