@@ -6,12 +6,16 @@ from datetime import date, datetime
 from pathlib import Path
 
 import geopandas
+import numpy as np
 import pytest
+import shapely
+from affine import Affine
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 from shapely import geometry
 from shapely.geometry import Polygon, box
 
-from landshift.errors import ConfigError
+from landshift.errors import ConfigError, GridError
 from landshift.place import NativeGrid, Place, Time, footprint, grid_of, pixel_at_centre_m
 
 NATIVE = NativeGrid(
@@ -33,22 +37,55 @@ def test_on_the_scenes_own_grid_their_corners_are_kept() -> None:
     assert left <= 5e5 and bottom <= 54e5 and right >= 501e3 and top >= 5401e3  # noqa: PT018 - one claim: it covers
 
 
-def test_a_footprint_is_the_grids_outline_and_is_cut_at_the_antimeridian() -> None:
-    from pyproj import Transformer
-    from shapely.geometry import shape
-
+def test_a_footprint_is_the_grids_outline() -> None:
     near = GeoBox.from_bbox((290000, 5_400_000, 310000, 5_420_000), "EPSG:32633", resolution=100)
     outline, bounds = footprint(near)
     to_degrees = Transformer.from_crs(32633, 4326, always_xy=True)
     for corner in ((290000, 5_400_000), (310000, 5_420_000)):
-        assert shape(outline).distance(geometry.Point(to_degrees.transform(*corner))) < 1e-6
-    assert bounds == pytest.approx(shape(outline).bounds, abs=1e-6)
-    across, edges = footprint(GeoBox.from_bbox((180000, 8e6, 240000, 8.02e6), "EPSG:32701", resolution=100))
-    west, east = sorted(
-        shape({"type": "Polygon", "coordinates": part}).bounds[0] for part in across["coordinates"]
-    )
-    assert west == -180.0
-    assert edges[0] == pytest.approx(east) and edges[2] < -179  # noqa: PT018 - one claim: west is larger than east
+        assert geometry.shape(outline).distance(geometry.Point(to_degrees.transform(*corner))) < 1e-6
+    assert bounds == pytest.approx(geometry.shape(outline).bounds, abs=1e-6)
+
+
+ACROSS = GeoBox.from_bbox((180_000, 8e6, 240_000, 8.02e6), "EPSG:32701", resolution=100)
+IN_DEGREES = GeoBox.from_bbox((178, -18, 182, -16), "EPSG:4326", resolution=0.05)
+ON_NAD83 = GeoBox.from_bbox((178, 51, 182, 53), "EPSG:4269", resolution=0.05)
+POLE = GeoBox.from_bbox((-400_000, -300_000, 400_000, 300_000), "EPSG:3413", resolution=1000)
+
+
+@pytest.mark.parametrize("grid", [ACROSS, IN_DEGREES, ON_NAD83, POLE], ids=["utm", "4326", "4269", "pole"])
+def test_a_footprint_holds_the_grids_pixels_and_no_others(grid: GeoBox) -> None:
+    rng = np.random.default_rng(0)
+    high, wide = grid.shape
+    x, y = rng.uniform(-0.5 * wide, 1.5 * wide, 2000), rng.uniform(-0.5 * high, 1.5 * high, 2000)
+    margin = 0.01 * max(high, wide)
+    inside = (x > margin) & (x < wide - margin) & (y > margin) & (y < high - margin)
+    outside = (x < -margin) | (x > wide + margin) | (y < -margin) | (y > high + margin)
+    to_degrees = Transformer.from_crs(str(grid.crs), 4326, always_xy=True)
+    lon, lat = to_degrees.transform(grid.affine.c + grid.affine.a * x, grid.affine.f + grid.affine.e * y)
+    lon = (lon + 180) % 360 - 180
+    outline, (west, south, east, north) = footprint(grid)
+    found = geometry.shape(outline)
+    assert found.is_valid
+    assert -180 <= found.bounds[0] <= found.bounds[2] <= 180
+    assert shapely.contains_xy(found, lon[inside], lat[inside]).all()
+    assert not shapely.contains_xy(found, lon[outside], lat[outside]).any()
+    in_box = (lon >= west) & (lon <= east) if west <= east else (lon >= west) | (lon <= east)
+    assert (in_box & (lat >= south) & (lat <= north))[inside].all()
+
+
+def test_bounds_across_the_antimeridian_have_a_west_that_is_larger_than_the_east() -> None:
+    assert footprint(IN_DEGREES)[1] == [178, -18, -178, -16]
+    west, _, east, _ = footprint(ACROSS)[1]
+    assert 179 < west < 180
+    assert -180 < east < -179
+    assert footprint(POLE)[1][::2] == [-180, 180]
+    assert footprint(POLE)[1][3] == 90
+
+
+@pytest.mark.parametrize(("crs", "says"), [(None, "no CRS"), ("EPSG:32633", "no place on the globe")])
+def test_a_grid_that_lies_nowhere_has_no_footprint(crs: str | None, says: str) -> None:
+    with pytest.raises(GridError, match=says):
+        footprint(GeoBox((10, 10), Affine(1e9, 0, 1e15, 0, -1e9, 1e15), crs))
 
 
 def test_pixels_of_a_grid_in_degrees_are_as_long_as_on_the_ground() -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from landshift.dateline import boxes, in_degrees
 from landshift.errors import ConfigError, GridError
 from landshift.step import step
 
@@ -27,6 +28,9 @@ __all__ = ["NativeGrid", "Place", "Time", "footprint", "grid_of", "pixel_at_cent
 
 SNAP_PX: Final = 6
 """Origin and size of a grid of one's own are multiples of this many pixels; a grid of the scenes' keeps theirs."""
+
+OUTLINE_EDGES: Final = 16
+"""Steps in which a footprint follows the longer side of a grid."""
 
 _DEGREE_M: Final = 111_320.0
 """Length of a degree of latitude, and of longitude at the equator, on a sphere."""
@@ -207,10 +211,10 @@ def pixel_at_centre_m(geobox: GeoBox) -> tuple[float, float]:
 
 
 def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
-    """Where a grid lies, as GeoJSON has it: longitudes and latitudes to six digits.
+    """Where a grid lies, as GeoJSON has it: longitudes and latitudes to seven digits, a centimetre.
 
     Edges are curved as the projection curves them. A grid across the antimeridian is cut there, and its bounds
-    then have a west that is larger than the east.
+    then have a west that is larger than the east. One over a pole reaches around the globe, and up to the pole.
 
     Args:
         geobox: The grid.
@@ -218,24 +222,30 @@ def footprint(geobox: GeoBox) -> tuple[dict[str, Any], list[float]]:
     Returns:
         The outline, and left, bottom, right, top.
 
+    Raises:
+        GridError: The grid has no CRS, or no place on the globe.
+
     >>> from odc.geo.geobox import GeoBox
     >>> footprint(GeoBox.from_bbox((14, 60, 14.2, 60.1), "EPSG:4326", resolution=0.05))[1]
     [14.0, 60.0, 14.2, 60.1]
     """
-    fine = max(geobox.shape) * abs(float(geobox.resolution.x)) / 8
-    cut = geobox.extent.to_crs("EPSG:4326", resolution=fine, wrapdateline=True)
-    parts = list(cut.geoms) if cut.is_multi else [cut]
-    rings = [[[round(lon, 6), round(lat, 6)] for lon, lat in part.exterior.points] for part in parts]
-    boxes = [part.boundingbox for part in parts]
-    west = max(box.left for box in boxes) if len(parts) > 1 else boxes[0].left
-    east = min(box.right for box in boxes) if len(parts) > 1 else boxes[0].right
-    edges = (west, min(box.bottom for box in boxes), east, max(box.top for box in boxes))
-    shape = (
-        {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}
-        if len(rings) > 1
-        else {"type": "Polygon", "coordinates": rings}
-    )
-    return shape, [round(float(edge), 6) for edge in edges]
+    import shapely
+
+    if geobox.crs is None:
+        raise GridError("the grid has no CRS, so nothing says where it lies")
+    outline = in_degrees(geobox.extent, edges=OUTLINE_EDGES)
+    found = boxes(outline)
+    if not found:
+        raise GridError("the grid has no place on the globe", where=str(geobox.crs), got=geobox.boundingbox)
+    low, high = min(box[1] for box in found), max(box[3] for box in found)
+    shape = shapely.geometry.mapping(shapely.orient_polygons(outline))
+    made = {"type": shape["type"], "coordinates": _rounded(shape["coordinates"])}
+    return made, _rounded((found[0][0], low, found[-1][2], high))
+
+
+def _rounded(part: Any) -> Any:
+    """Numbers, in lists of any depth, to 1e-7."""
+    return round(float(part), 7) if isinstance(part, (int, float)) else [_rounded(inner) for inner in part]
 
 
 @step(kind="table")

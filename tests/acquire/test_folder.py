@@ -127,6 +127,16 @@ def test_numbers_of_plots_that_look_like_bands_part_files_of_many_bands(tmp_path
     assert [item.id for item in adopt(tmp_path)] == ["B1_20200101", "B2_20200101"]
 
 
+def test_files_of_many_bands_in_two_folders_stay_as_many_items(tmp_path: Path) -> None:
+    for date in ("20200101", "20200201"):
+        for band in ("B1", "B2"):
+            write(tmp_path / date / f"tile_{band}.tif", Tiff(bands=2))
+    found = search(Folder(path=str(tmp_path)), Query())
+    names = ["20200101_tile_B1", "20200101_tile_B2", "20200201_tile_B1", "20200201_tile_B2"]
+    assert [item.id for item in found.items] == names
+    assert found.skipped == ()
+
+
 def test_tiles_of_one_date_are_one_pass(tmp_path: Path) -> None:
     for tile in range(3):
         write(

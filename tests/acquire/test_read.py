@@ -21,7 +21,7 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
 from landshift.acquire.datasets import Raster
-from landshift.acquire.place import place
+from landshift.acquire.placement import placement_of
 from landshift.acquire.read import needed, read
 from landshift.acquire.tiles import TileReader
 from landshift.errors import ConfigError, NetworkError, SceneError
@@ -292,7 +292,7 @@ def test_all_blocks_take_the_same_overview_in_the_next_utm_zone(tmp_path: Path) 
     whole = GeoBox.from_geopolygon(extent, crs="EPSG:32632", resolution=200)
     with TileReader() as reader:
         placed = [
-            place(reader, Raster(href=str(file)), block.geobox(whole), "bilinear", whole=whole)
+            placement_of(reader, Raster(href=str(file)), block.geobox(whole), "bilinear", whole=whole)
             for block in plan_blocks(whole, block_px=64, geometry=extent).blocks
         ]
     assert {found.level for found in placed if found is not None} == {1}
@@ -311,7 +311,7 @@ def test_a_place_where_the_scale_drifts_gives_the_same_pixels_however_it_is_cut(
     dates = passes([scene(red=str(file))])
     with TileReader() as reader:
         raster = Raster(href=str(file))
-        alone = [place(reader, raster, block.geobox(whole), "bilinear") for block in blocks]
+        alone = [placement_of(reader, raster, block.geobox(whole), "bilinear") for block in blocks]
         assert {found.level for found in alone if found} == {0, 1}, "the test's scale crosses the threshold"
         once = read(dates, whole, bands=["red"])
         for block in blocks:

@@ -356,6 +356,26 @@ def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
     assert contents(path) == before
 
 
+def test_two_writers_of_one_block_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cube = scene(3, 40, 40)
+    path = filled(tmp_path / "c.zarr", cube)
+    before, block = contents(path), plan_blocks(grid(40, 40), block_px=32).blocks[0]
+    met: list[bool] = []
+
+    def meanwhile(chunks: Any) -> Any:
+        if not met:  # the other one writes the very block while this one is at its first file
+            met.append(True)
+            write_block(path, block, cube.isel(y=slice(*block.y), x=slice(*block.x)))
+        return codec.join_shard(chunks)
+
+    monkeypatch.setattr(store, "join_shard", meanwhile)
+    write_block(path, block, cube.isel(y=slice(*block.y), x=slice(*block.x)))
+    assert met
+    assert contents(path) == before
+
+
 def test_a_folder_that_is_no_cube_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not a cube"):
         open_cube(tmp_path)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+import itertools
 
-from landshift.kernel.holdout import baselines, hidden, tally
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from landshift.kernel.holdout import baselines, hidden, mean_errors, tally
 
 DAYS = np.arange(0, 300, 10)
 
@@ -42,4 +47,31 @@ def test_baselines_are_the_nearest_look_and_the_mean() -> None:
 def test_the_tally_counts_only_what_was_predicted() -> None:
     truth = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
     said = np.array([1.5, np.nan, 3.0, 2.0], np.float32)
-    assert tally(truth, said, np.array([True, True, True, False])) == (2, 0.25, 0.5)
+    assert tally(truth, said, np.array([True, True, True, False])) == (2, 250 * 10**9, 5 * 10**8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    exponent=st.integers(-6, 6),
+    cuts=st.lists(st.integers(0, 40), max_size=6),
+)
+def test_any_cut_gives_equal_sums(seed: int, exponent: int, cuts: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    drawn = (rng.normal(size=(2, 5, 40, 7)) * 10.0**exponent).astype(np.float32)
+    truth, said = drawn
+    held = rng.random(truth.shape) < 0.5
+    edges = [0, *sorted(cuts), 40]
+    rows = [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+    parts = [tally(truth[:, part], said[:, part], held[:, part]) for part in reversed(rows)]
+    whole = tally(truth, said, held)
+    assert tuple(map(sum, zip(*parts, strict=True))) == whole
+    error = said[held].astype(np.float64) - truth[held]
+    rmse, mae = mean_errors(*whole)
+    assert rmse == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-6, abs=1e-6)
+    assert mae == pytest.approx(np.mean(np.abs(error)), rel=1e-6, abs=1e-9)
+
+
+def test_nothing_predicted_has_no_error() -> None:
+    nothing = np.full((1, 1, 1), np.nan, np.float32)
+    assert np.isnan(mean_errors(*tally(nothing, nothing, np.isnan(nothing)))).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landshift.errors import ConfigError
+from landshift.errors import ConfigError, SceneError
 from landshift.pipeline.mark import file_mark, input_mark
 from tiny_rasters import Tiff, write
 
@@ -56,6 +57,23 @@ def test_companions_of_a_shapefile_count(tmp_path: Path) -> None:
     (tmp_path / "zones.qgz").write_text("a neighbour that does not count")
     assert input_mark(tmp_path / "zones.shp") == seen[-1]
     assert all(seen[k] != seen[k + 1] for k in range(3))
+
+
+def test_companions_count_in_whatever_case_they_are_written(tmp_path: Path) -> None:
+    for name in ("A.SHP", "A.DBF", "A.Shx", "B.DBF"):
+        (tmp_path / name).write_text(name)
+    assert [mark[0] for mark in input_mark(tmp_path / "A.SHP")] == ["A.SHP", "A.DBF", "A.Shx"]
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "a.tif")
+
+    def locked(*_: object) -> None:  # as `chmod 000` does, which does not stop an administrator
+        raise PermissionError(errno.EACCES, "Permission denied", str(file))
+
+    monkeypatch.setattr(Path, "open", locked)
+    with pytest.raises(SceneError, match=r"cannot be opened(.|\n)*a\.tif(.|\n)*Permission denied"):
+        file_mark(file)
 
 
 def test_a_pattern_and_a_folder_count_all_their_files(tmp_path: Path) -> None:

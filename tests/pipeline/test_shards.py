@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 
 from landshift.config import Recipe
 from landshift.errors import ConfigError, StoreError
-from landshift.pipeline.claims import Claims
+from landshift.pipeline.claims import Claims, locked
 from landshift.pipeline.output import Output
 from landshift.pipeline.run import finish, run
 from landshift.pipeline.shards import Shard, run_shard
@@ -130,6 +132,39 @@ def test_a_claim_whose_process_is_dead_is_inherited(tmp_path: Path) -> None:
     assert Claims(folder=tmp_path, owner="2/2").take("r0000c0000") is None
     claim.release()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing_of_a_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    fds = Path("/dev/fd")
+    with monkeypatch.context() as disk:
+        disk.setattr("landshift.pipeline.claims.os.write", full)
+        before = len(list(fds.iterdir()))
+        with pytest.raises(StoreError, match="cannot claim"):
+            Claims(folder=tmp_path, owner="1/2").take("r0000c0000")
+        assert len(list(fds.iterdir())) == before
+    assert list(tmp_path.iterdir()) == []
+    assert Claims(folder=tmp_path, owner="2/2").take("r0000c0000") is not None
+
+
+def test_who_only_looks_at_a_claim_does_not_hinder_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[threading.Timer] = []
+
+    def looked_at(file: int, *, shared: bool = False) -> bool | None:
+        if not met and not shared:  # `status` looks between the making of the file and its lock
+            other = os.open(tmp_path / "r0000c0000.claim", os.O_RDWR)
+            assert locked(other, shared=True)
+            met.append(threading.Timer(0.01, os.close, [other]))
+            met[0].start()
+        return locked(file, shared=shared)
+
+    monkeypatch.setattr("landshift.pipeline.claims.locked", looked_at)
+    assert Claims(folder=tmp_path, owner="1/2").take("r0000c0000") is not None
+    met[0].join()
 
 
 def test_without_locks_a_claim_is_inherited_by_its_own_shard_alone(

@@ -57,10 +57,10 @@ def find_band(wanted: str, names: Sequence[str], sensor: str | None) -> int | No
     lower = wanted.lower()
     meant = _meanings(wanted, sensor)
     known = common_names(names, sensor)
-    exact = [place for place, name in enumerate(names) if name.lower() == lower]
-    common = [place for place, name in enumerate(known) if name is not None and name.lower() == lower]
-    agreed = [place for place, name in enumerate(known) if name in meant]
-    loose = [place for place, name in enumerate(names) if meant & _meanings(name, sensor)]
+    exact = [at for at, name in enumerate(names) if name.lower() == lower]
+    common = [at for at, name in enumerate(known) if name is not None and name.lower() == lower]
+    agreed = [at for at, name in enumerate(known) if name in meant]
+    loose = [at for at, name in enumerate(names) if meant & _meanings(name, sensor)]
     return next((found[0] for found in (exact, common, agreed, loose) if len(found) == 1), None)
 
 

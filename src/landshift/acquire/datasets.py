@@ -10,7 +10,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
@@ -228,6 +228,8 @@ class Datasets:
             except BaseException as error:
                 if dataset is not None:
                     dataset.close()
+                elif raster.remote:
+                    _forget(key[0])
                 if isinstance(error, (rasterio.errors.RasterioError, NotGeoreferencedWarning, OSError)):
                     _refuse(error, raster, where)
                 raise
@@ -277,6 +279,26 @@ def _header(dataset: DatasetReader, raster: Raster) -> Header:
         overviews=tuple(dataset.overviews(1)),
     )
 
+
+def _forget(name: str) -> None:
+    """Make GDAL forget that it could not open a remote file, or it would never look again in this process.
+
+    rasterio 1.4 has no way to say so. Opened once more as a file that is not to be remembered, it is forgotten.
+    """
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    with rasterio.Env(**_AT_ONCE), suppress(RasterioError), rasterio.open(name):
+        pass
+
+
+_AT_ONCE: Final = REMOTE_OPTIONS | {
+    "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/:/vsigs/",
+    "GDAL_HTTP_MAX_RETRY": 0,
+    "GDAL_HTTP_CONNECTTIMEOUT": 1,
+    "GDAL_HTTP_TIMEOUT": 1,
+}
+"""How GDAL looks at a file whose absence it is to forget: the answer does not matter."""
 
 _DAMAGED: Final = re.compile(r"response code: 404|not recognized|Decode:|JPEGLib:")
 """What GDAL says where a server has answered, and it is the file that is missing or damaged."""

@@ -64,8 +64,10 @@ def groups(files: Iterable[Path], *, folder: Folder, root: Path, sensor: str | N
     stems = [rest.lower() for _, rest in together]
     made = []
     for (parent, rest), members in sorted(together.items()):
-        name = rest if stems.count(rest.lower()) == 1 else "_".join([*parent.relative_to(root).parts, rest])
-        made.append(Group(name=name, make=functools.partial(_items, name, members, plan)))
+        alone = stems.count(rest.lower()) == 1
+        prefix = "" if alone else "".join(f"{part}_" for part in parent.relative_to(root).parts)
+        make = functools.partial(_items, rest, members, plan, prefix=prefix)
+        made.append(Group(name=prefix + rest, make=make))
     return made
 
 
@@ -85,10 +87,10 @@ def _split_band(stem: str, given: Sequence[str], sensor: str | None) -> tuple[st
     (('B04', 'field_20200101'), ('', 'S2_T37MEM_20160312'))
     """
     parts = re.split(r"([_\-.])", stem)
-    for place in range(len(parts) - 1, -1, -2):
-        if len(parts) > 1 and _is_band(parts[place], given, sensor):
-            rest = [*parts[: max(0, place - 1)], *parts[place + 1 + (place == 0) :]]
-            return parts[place], "".join(rest)
+    for at in range(len(parts) - 1, -1, -2):
+        if len(parts) > 1 and _is_band(parts[at], given, sensor):
+            rest = [*parts[: max(0, at - 1)], *parts[at + 1 + (at == 0) :]]
+            return parts[at], "".join(rest)
     return "", stem
 
 
@@ -100,12 +102,13 @@ def _is_band(text: str, given: tuple[str, ...], sensor: str | None) -> bool:
     return any(text in {band.name, band.native} for each in known for band in sensors.get(each).bands)
 
 
-def _items(name: str, members: Sequence[tuple[str, Path]], plan: _Plan) -> list[pystac.Item]:
+def _items(name: str, members: Sequence[tuple[str, Path]], plan: _Plan, *, prefix: str) -> list[pystac.Item]:
+    """Items of files that share a name; ``prefix`` tells those of folders apart that use it more than once."""
     among = tuple(band for band, _ in members)
     members = _wanted(members, plan) if len(members) > 1 else members
     headers = [look(file) for _, file in members]
     if len(members) > 1 and any(facts.count > 1 for facts in headers):  # what looked like a band was a number
-        return [item for _, file in members for item in _items(file.stem, [("", file)], plan)]
+        return [item for _, file in members for item in _items(file.stem, [("", file)], plan, prefix=prefix)]
     first = headers[0]
     time = date_of(first.path, {**first.tags, **_band_tags(first)}, plan.folder.date)
     if time is None:
@@ -124,7 +127,7 @@ def _items(name: str, members: Sequence[tuple[str, Path]], plan: _Plan) -> list[
     properties: dict[str, Any] = {"landshift:quantity": plan.folder.quantity or quantity_of(commons)}
     if plan.folder.platform:
         properties["platform"] = plan.folder.platform
-    return [make_item(name, time, layers, properties=properties)]
+    return [make_item(prefix + name, time, layers, properties=properties)]
 
 
 def _wanted(members: Sequence[tuple[str, Path]], plan: _Plan) -> Sequence[tuple[str, Path]]:
@@ -213,11 +216,11 @@ def _names(band: str, facts: RasterFacts, plan: _Plan, *, alone: bool) -> tuple[
 def _by_name(asked: Sequence[str], names: Sequence[str], sensor: str | None) -> tuple[str, ...] | None:
     """The file's names with those the user gave in their places; None where bands of both sides stay without partner."""
     found = {name: find_band(name, names, sensor) for name in asked}
-    placed = {place: name for name, place in found.items() if place is not None}
+    placed = {at: name for name, at in found.items() if at is not None}
     all_asked = len(placed) == len(asked)
     if not all_asked and len(placed) < len(names):
         return None
-    return tuple(placed.get(place, name) for place, name in enumerate(names))
+    return tuple(placed.get(at, name) for at, name in enumerate(names))
 
 
 def _other_bands(asked: Sequence[str], facts: RasterFacts) -> SceneError:
@@ -254,7 +257,7 @@ def _mask_for(file: Path, time: datetime, plan: _Plan) -> Path | None:
 def _shared_start(one: str, other: str) -> int:
     """How many characters two names begin with together."""
     pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _written(values: Sequence[float], number: int, neutral: float) -> float | None:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from landshift.acquire.catalogue import catalogue
-from landshift.acquire.dateline import boxes, in_degrees
 from landshift.acquire.raster import RasterFacts, look, projection, same_crs
+from landshift.errors import GridError, SceneError
+from landshift.place import footprint
 
 if TYPE_CHECKING:
     import pystac
 
-__all__ = ["EXTENSIONS", "Group", "Layer", "asset", "finish", "footprint", "ground", "make_item"]
+__all__ = ["EXTENSIONS", "Group", "Layer", "asset", "finish", "ground", "make_item"]
 
 EXTENSIONS: Final = (
     "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
@@ -87,12 +88,12 @@ def make_item(
         collection: Collection that names the sensor, where it is known.
 
     Raises:
-        SceneError: The files are in different CRS.
+        SceneError: The files are in different CRS, or have no place on the globe.
     """
     import pystac
 
     same_crs([layer.facts for layer in layers], item=name)
-    geometry, bbox = footprint(layers[0].facts)
+    geometry, bbox = _where(layers[0].facts)
     made = pystac.Item(
         id=name,
         geometry=geometry,
@@ -145,39 +146,19 @@ def ground(item: pystac.Item, files: Mapping[str, Path]) -> pystac.Item:
     return item
 
 
-def footprint(facts: RasterFacts) -> tuple[dict[str, Any], list[float]]:
-    """Outline and bounding box of a file in degrees, edges bent as the projection bends them.
-
-    Across 180 degrees the outline is cut there, and the box runs from its west to its smaller east, as GeoJSON has it.
-
-    Args:
-        facts: The file's header.
-    """
-    text, bounds = _outline(facts.shape, facts.transform, facts.crs.to_wkt())
-    return json.loads(text), list(bounds)
+def _where(facts: RasterFacts) -> tuple[dict[str, Any], list[float]]:
+    """Footprint and bounding box of a file; dates of one series share theirs."""
+    try:
+        shape, bounds = json.loads(_footprint(facts.shape, facts.transform, facts.crs.to_wkt()))
+    except GridError as error:
+        raise SceneError(error.message, where=facts.path, got=error.got, hint="mend its grid") from error
+    return shape, bounds
 
 
 @functools.lru_cache(maxsize=4096)
-def _outline(shape: tuple[int, int], transform: tuple[float, ...], wkt: str) -> tuple[str, tuple[float, ...]]:
-    """The footprint of a grid, as text; dates of one series share theirs."""
+def _footprint(shape: tuple[int, int], transform: tuple[float, ...], wkt: str) -> str:
+    """See :func:`landshift.place.footprint`, as text, which no item can change for another."""
     from affine import Affine
     from odc.geo.geobox import GeoBox
-    from shapely.geometry import mapping
 
-    grid = GeoBox(shape, Affine(*transform), wkt)
-    outline = grid.footprint("EPSG:4326", npoints=16).geom
-    if outline.bounds[2] - outline.bounds[0] > 180:
-        outline = in_degrees(grid.extent)
-    found = boxes(outline)
-    low, high = (pick(box[side] for box in found) for pick, side in ((min, 1), (max, 3)))
-    bounds = tuple(round(float(value), 7) for value in (found[0][0], low, found[-1][2], high))
-    return json.dumps(_rounded(mapping(outline))), bounds
-
-
-def _rounded(geometry: Mapping[str, Any]) -> dict[str, Any]:
-    """GeoJSON with coordinates to 1e-7 degrees, a centimetre."""
-
-    def walk(part: Any) -> Any:
-        return round(float(part), 7) if isinstance(part, (int, float)) else [walk(inner) for inner in part]
-
-    return {"type": geometry["type"], "coordinates": walk(geometry["coordinates"])}
+    return json.dumps(footprint(GeoBox(shape, Affine(*transform), wkt)))

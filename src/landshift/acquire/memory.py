@@ -30,7 +30,7 @@ class Recycler:
 
     def __init__(self, *, idle_bytes: int) -> None:
         self.idle_bytes = idle_bytes
-        self._idle: list[NDArray[np.uint8]] = []
+        self._idle: dict[int, NDArray[np.uint8]] = {}
         self._lock = threading.RLock()  # the garbage collector may bring memory back while we look for some
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -55,10 +55,11 @@ class Recycler:
         if size < SMALLEST or size > self.idle_bytes:
             return np.empty(shape, dtype)
         with self._lock:
-            fitting = [piece for piece in reversed(self._idle) if size <= piece.nbytes <= 2 * size]
+            idle = list(self._idle.values())
+            fitting = [piece for piece in reversed(idle) if size <= piece.nbytes <= 2 * size]
             piece = min(fitting, key=lambda piece: piece.nbytes, default=None)
             if piece is not None:
-                self._idle = [other for other in self._idle if other is not piece]
+                self._idle.pop(id(piece), None)
         if piece is None:
             piece = np.empty(size, np.uint8)
         loan = _Loan(piece[:size])
@@ -72,9 +73,9 @@ class Recycler:
 
     def _take_back(self, piece: NDArray[np.uint8]) -> None:
         with self._lock:
-            self._idle = [*self._idle, piece]
-            while sum(other.nbytes for other in self._idle) > self.idle_bytes:
-                self._idle = self._idle[1:]
+            self._idle[id(piece)] = piece
+            while sum(other.nbytes for other in list(self._idle.values())) > self.idle_bytes:
+                self._idle.pop(next(iter(self._idle)))
 
 
 class _Loan:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pystac
     from odc.geo.geom import Geometry
 
-    from landshift.acquire.dateline import Box
+    from landshift.dateline import Box
 
 __all__ = ["Query", "SearchResult", "Skipped", "Source", "moment", "narrow"]
 
@@ -58,7 +58,6 @@ class Query:
     """What a file that cannot be used does: stop the search, or be left out and counted."""
     sensor: str | None = None
     """Sensor the recipe names, which picks a catalogue's collection and the meaning of band names."""
-
     remember: Path | None = None
     """Folder where answers of remote catalogues are kept, for when there is no network; None keeps none."""
 
@@ -79,16 +78,16 @@ class Query:
         if self.sensor is not None and _other_satellite(item, self.sensor):
             return f"not of {self.sensor}"
         if self._shape is not None and item.geometry is not None:
-            from landshift.acquire.dateline import footprint
+            from landshift.dateline import cut_at_180
 
-            if not self._shape.intersects(footprint(item.geometry)):
+            if not self._shape.intersects(cut_at_180(item.geometry)):
                 return "outside the place"
         return None
 
     @functools.cached_property
     def boxes(self) -> tuple[Box, ...]:
         """Left, bottom, right, top in degrees; two where the place lies across 180 degrees, none for everywhere."""
-        from landshift.acquire.dateline import boxes
+        from landshift.dateline import boxes
 
         return () if self._shape is None else boxes(self._shape)
 
@@ -99,7 +98,7 @@ class Query:
             return None
         import shapely
 
-        from landshift.acquire.dateline import in_degrees
+        from landshift.dateline import in_degrees
 
         made = in_degrees(self.outline)
         shapely.prepare(made)

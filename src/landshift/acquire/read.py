@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from landshift.acquire.datasets import Header, Raster
 from landshift.acquire.frame import assemble, quantity_of
 from landshift.acquire.fuse import merge, settle
-from landshift.acquire.place import Placement, outline, place, surroundings, touches
+from landshift.acquire.placement import Placement, placement_of, surroundings, touches, window_of
 from landshift.acquire.tiles import TileReader
 from landshift.errors import ConfigError, SceneError, did_you_mean
 from landshift.kernel.resample import Method, Patch, Stored, copy, copy_codes, gather, gather_codes
@@ -152,7 +152,7 @@ def needed(
             layer = scene.quality
             files.append((Raster(href=layer.href, variable=layer.variable), layer.index, "nearest"))
         for raster, index, method in files:
-            found = outline(reader, raster, geobox, method)
+            found = window_of(reader, raster, geobox, method)
             if found:
                 total += _cost(found, reader.header(raster, found.level), index)
     return total
@@ -267,7 +267,7 @@ class _Reading:
         """Read the bands that one file holds."""
         header = self.reader.header(raster)
         look.agree(header, raster)
-        found = place(self.reader, raster, self.geobox, self.resampling, whole=self.whole)
+        found = placement_of(self.reader, raster, self.geobox, self.resampling, whole=self.whole)
         if found is None or found.warp is None:
             look.values[[number for number, _ in files]] = np.nan
         if found is None:
@@ -288,7 +288,7 @@ class _Reading:
         """Read a quality layer and decode it."""
         raster = Raster(href=layer.href, variable=layer.variable)
         look.agree(self.reader.header(raster), raster)
-        found = place(self.reader, raster, self.geobox, "nearest")
+        found = placement_of(self.reader, raster, self.geobox, "nearest")
         look.codes[...] = QUALITY["nodata"]
         if found is None:
             return

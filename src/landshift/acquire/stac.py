@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pystac
     from pystac_client.stac_api_io import StacApiIO
 
-    from landshift.acquire.dateline import Box
+    from landshift.dateline import Box
 
 __all__ = ["Stac"]
 
@@ -43,7 +43,6 @@ class Stac:
     """Address or path: an API, a catalog.json, collection.json, item or item collection, or a .parquet file."""
     collection: str | None = None
     """Collection to search; by default the one that holds the recipe's sensor. Static catalogues are sieved by it."""
-
     offset: float | None = None
     """Offset in reflectance still to be added to Sentinel-2 numbers (0 or -0.1), where the items do not tell the truth."""
 

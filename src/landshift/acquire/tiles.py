@@ -82,7 +82,7 @@ class TileReader:
         self.memory = Recycler(idle_bytes=held_bytes // 2)
         """Memory of cubes that nobody holds any more."""
         self.warps: Recent[object, Warp] = Recent(weight=lambda warp: warp.rows.nbytes * 2, bound=WARP_BYTES)
-        """Coordinates of blocks on source grids; see :mod:`landshift.acquire.place`."""
+        """Coordinates of blocks on source grids; see :mod:`landshift.acquire.placement`."""
         self.placements: Recent[object, Any] = Recent(weight=lambda _: 1, bound=64)
         """Where the latest blocks lie on source grids."""
 
@@ -246,7 +246,8 @@ def _may_open() -> int:
         return 256
     import resource
 
-    return max(32, min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) // 2)
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 2048 if allowed == resource.RLIM_INFINITY else max(32, min(4096, allowed) // 2)
 
 
 def _rebuild(name: str, threads: int, held_bytes: int, max_open: int, cache: TileCache | None) -> TileReader:

@@ -55,6 +55,11 @@ _KNOWN: Final[Mapping[str, str]] = {
     "other": "#bdbdbd",
 }
 
+_WHOLE: Final = frozenset({"ice", "sea"})
+"""Known words that other words begin with ("seasonal"): they count alone."""
+_END: Final = r"(?![^\W_])"
+"""The end of a word, in a pattern."""
+
 _WHEEL: Final = tuple(
     "#" + "".join(f"{round(part * 255):02x}" for part in colorsys.hsv_to_rgb(hue / 18, strength, value))
     for strength, value in ((0.57, 0.85), (0.8, 0.6))
@@ -106,7 +111,7 @@ def colours_of(names: Iterable[str], *, taken: Iterable[str] = ()) -> dict[str, 
     >>> colours_of(["quarry", "Coniferous forest", "plantation"])
     {'quarry': '#d95dd9', 'Coniferous forest': '#0b5d2a', 'plantation': '#5dd9b0'}
     """
-    listed, used, found = list(names), list(taken), {}
+    listed, used, found = list(names), [colour.lower() for colour in taken], {}
     suggested = {name: _suits(name) for name in listed}
     for name in sorted(listed, key=lambda name: suggested[name] is None):  # what a name suggests comes first
         own = suggested[name]
@@ -118,8 +123,13 @@ def colours_of(names: Iterable[str], *, taken: Iterable[str] = ()) -> dict[str, 
 
 
 def _suits(name: str) -> str | None:
+    """The colour of the first known word that a word of a name begins with: "Croplands" is of crops, "rice" no ice."""
     flat = name.lower()
-    words = [(flat.find(word), word) for word in _KNOWN if word in flat]
+    words = [
+        (found.start(), word)
+        for word in _KNOWN
+        if (found := re.search(rf"(?<![^\W_]){word}{_END if word in _WHOLE else ''}", flat))
+    ]
     return _KNOWN[min(words)[1]] if words else None
 
 
@@ -178,17 +188,15 @@ def from_records(records: Iterable[Mapping[str, Any]]) -> tuple[LandClass, ...]:
     True
     """
     listed = list(records)
-    said = {str(record["name"]): str(record["colour"]) for record in listed if record.get("colour")}
-    bare = [str(record["name"]) for record in listed if not record.get("colour")]
-    colours = colours_of(dict.fromkeys(bare), taken=said.values()) | said
-    return _distinct(
-        LandClass(
-            value=int(record["value"]),
-            name=str(record["name"]),
-            colour=str(record.get("colour") or colours[str(record["name"])]),
-        )
-        for record in listed
-    )
+    said = [
+        LandClass(value=int(one["value"]), name=str(one["name"]), colour=str(one["colour"]))
+        for one in listed
+        if one.get("colour")
+    ]
+    bare = [(int(one["value"]), str(one["name"])) for one in listed if not one.get("colour")]
+    colours = colours_of(dict.fromkeys(name for _, name in bare), taken=[one.colour for one in said])
+    found = [LandClass(value=value, name=name, colour=colours[name]) for value, name in bare]
+    return _distinct([*said, *found])
 
 
 def _distinct(classes: Iterable[LandClass]) -> tuple[LandClass, ...]:

@@ -293,7 +293,7 @@ def _encode(
 def _finish_shard(store: Path, file: Path, futures: list[Future[_Encoded]]) -> int:
     """Write a shard whole or not at all; give back how many of its values were clipped."""
     done = [future.result() for future in futures]
-    partial = file.with_name(f"{file.name}.partial")
+    partial = partial_name(file)
     with _failing_well(store):
         try:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Final
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["baselines", "hidden", "tally"]
+__all__ = ["baselines", "hidden", "mean_errors", "tally"]
+
+_SQUARES: Final = 10**12
+"""Parts of one in which squares are summed."""
+_MAGNITUDES: Final = 10**9
+"""Parts of one in which magnitudes are summed."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -44,11 +50,11 @@ def hidden(
     limit = np.float64(share) * np.float64(2.0**53)
     for row in range(rows):
         for col in range(cols):
-            place = _mix(np.uint64(seed) * _GOLDEN + np.uint64(origin[0] + row))
-            place = _mix(place + np.uint64(origin[1] + col) * _GOLDEN)
+            pixel = _mix(np.uint64(seed) * _GOLDEN + np.uint64(origin[0] + row))
+            pixel = _mix(pixel + np.uint64(origin[1] + col) * _GOLDEN)
             for look in range(times):
                 if clear[look, row, col]:
-                    drawn = _mix(place + np.uint64(days[look]) * _MIX1) >> np.uint64(11)
+                    drawn = _mix(pixel + np.uint64(days[look]) * _MIX1) >> np.uint64(11)
                     found[look, row, col] = np.float64(drawn) < limit
     return found
 
@@ -95,8 +101,10 @@ def baselines(
 
 def tally(
     truth: NDArray[np.float32], said: NDArray[np.float32], held: NDArray[np.bool_]
-) -> tuple[int, float, float]:
+) -> tuple[int, int, int]:
     """Count, sum of squares and sum of magnitudes of the errors at hidden looks that were predicted.
+
+    Sums are whole numbers, so that they are the same in any order and however the place is cut.
 
     Args:
         truth: Observed values, (time, y, x).
@@ -104,8 +112,28 @@ def tally(
         held: Looks that count, same shape.
 
     Returns:
-        Number of errors, sum of their squares, sum of their magnitudes.
+        Number of errors, sum of their squares in 1e-12, sum of their magnitudes in 1e-9.
     """
-    error = (said[held] - truth[held]).astype(np.float64)
+    error = said[held].astype(np.float64) - truth[held]
     error = error[np.isfinite(error)]
-    return int(error.size), float(np.square(error).sum()), float(np.abs(error).sum())
+    return int(error.size), _exact_sum(np.square(error) * _SQUARES), _exact_sum(np.abs(error) * _MAGNITUDES)
+
+
+def mean_errors(count: int, squares: int, magnitudes: int) -> tuple[float, float]:
+    """Root mean square error and mean absolute error of what :func:`tally` counted; NaN of nothing.
+
+    >>> mean_errors(4, 10**12, 2 * 10**9)
+    (0.5, 0.5)
+    """
+    if not count:
+        return math.nan, math.nan
+    return math.sqrt(squares / (count * _SQUARES)), magnitudes / (count * _MAGNITUDES)
+
+
+def _exact_sum(values: NDArray[np.float64]) -> int:
+    """Sum of numbers of 0 or more, each rounded to a whole one first."""
+    whole = np.rint(values)
+    total = float(whole.sum())
+    return (
+        int(total) if total < 2**53 else sum(map(int, whole.tolist()))
+    )  # below, floats hold every whole number

@@ -13,14 +13,18 @@ import os
 import shutil
 import socket
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from landshift.errors import StoreError
 
 __all__ = ["Claim", "Claims", "locked"]
+
+GLANCE_S: Final = 0.05
+"""Longer than one who looks at a claim holds its lock, in seconds."""
 
 
 def locked(file: int, *, shared: bool = False) -> bool | None:
@@ -57,8 +61,12 @@ class Claim:
 
     def release(self) -> None:
         """Give the piece of work up, or note that nobody has to heed it any more."""
-        self.path.unlink(missing_ok=True)
-        os.close(self.file)
+        if sys.platform == "win32":  # where no open file can be removed, and none is locked either
+            os.close(self.file)
+            self.path.unlink(missing_ok=True)
+        else:
+            self.path.unlink(missing_ok=True)
+            os.close(self.file)
 
     def __enter__(self) -> Self:
         return self
@@ -88,6 +96,7 @@ class Claims:
             StoreError: The folder cannot be written.
         """
         path = self.folder / f"{name}.claim"
+        claim = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = _new(path)
@@ -95,17 +104,24 @@ class Claims:
                 file = self._inherited(path)
             if file is None:
                 return None
-            said = {"owner": self.owner, "host": socket.gethostname(), "process": os.getpid()}
-            os.ftruncate(file, 0)
-            os.lseek(file, 0, os.SEEK_SET)
-            os.write(file, json.dumps(said).encode())
+            claim = Claim(path=path, file=file)
+            self._sign(file)
         except OSError as error:
+            if claim is not None:
+                claim.release()
             raise StoreError(
                 f"cannot claim {name}: {error.strerror}",
                 where=self.folder,
                 hint="free some space, or choose a folder that all shards may write",
             ) from error
-        return Claim(path=path, file=file)
+        return claim
+
+    def _sign(self, file: int) -> None:
+        """Write into a claim whose it is."""
+        said = {"owner": self.owner, "host": socket.gethostname(), "process": os.getpid()}
+        os.ftruncate(file, 0)
+        os.lseek(file, 0, os.SEEK_SET)
+        os.write(file, json.dumps(said).encode())
 
     def held(self) -> list[dict[str, Any]]:
         """All claims of processes that may be alive, sorted by name: ``name``, ``owner``, ``host``, ``process``."""
@@ -145,7 +161,11 @@ def _new(path: Path) -> int | None:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError:
         return None
-    if locked(file) is False:
+    ours = locked(file)
+    if ours is False:  # somebody inherits it, or only looks at it and lets go at once
+        time.sleep(GLANCE_S)
+        ours = locked(file)
+    if ours is False:
         os.close(file)
         return None
     return file

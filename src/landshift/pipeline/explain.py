@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -101,6 +102,7 @@ def fetch(recipe: Recipe, *, watch: Watch | None = None) -> dict[str, Any]:
         recipe: The recipe.
         watch: Who is told how it goes.
     """
+    from landshift.acquire.fetch import Fetched
     from landshift.acquire.fetch import fetch as work
     from landshift.pipeline.cache import cache_of
 
@@ -108,17 +110,18 @@ def fetch(recipe: Recipe, *, watch: Watch | None = None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         found = survey(recipe, out=Path(folder))
     plan = plan_blocks(found.geobox, geometry=found.outline)
-    total: dict[str, int] = {}
+    total = Fetched()
     for name, groups in found.passes.items():
-        counts = work(
+        total += work(
             groups,
             plan,
             bands=found.bands[name],
             cache=cache_of(recipe),
+            on_error=recipe.engine.on_error,
             progress=heard.progress,
         )
-        total = {key: total.get(key, 0) + value for key, value in counts.items()}
-    return {**total, "cache": recipe.cache.dir}
+    told = {**asdict(total), "skipped": len(total.skipped), "cache": recipe.cache.dir}
+    return told | ({"left out": dict(total.skipped)} if total.skipped else {})
 
 
 def _what(found: Survey) -> dict[str, Any]:

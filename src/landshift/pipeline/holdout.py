@@ -77,13 +77,13 @@ class Holdout:
 
 
 class Score:
-    """Sums of the errors at hidden looks."""
+    """Sums of the errors at hidden looks: whole numbers, the same in any order; see :func:`landshift.kernel.holdout.tally`."""
 
     def __init__(self) -> None:
-        self.errors: dict[str, list[float]] = {}
+        self.errors: dict[str, list[int]] = {}
         self.said: list[str] = []
 
-    def add(self, name: str, sums: Sequence[float]) -> None:
+    def add(self, name: str, sums: Sequence[int]) -> None:
         """Add number, squares and magnitudes of errors under the name of a band and a method."""
         self.errors[name] = [
             old + new for old, new in zip(self.errors.get(name, [0, 0, 0]), sums, strict=True)
@@ -91,7 +91,7 @@ class Score:
 
     @classmethod
     def total(cls, parts: Sequence[Score]) -> Score:
-        """The sums of all tiles, added in their order."""
+        """The sums of all tiles."""
         whole = cls()
         for part in parts:
             whole.said = list(dict.fromkeys([*whole.said, *part.said]))

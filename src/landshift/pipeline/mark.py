@@ -13,7 +13,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, Final
 
-from landshift.errors import ConfigError
+from landshift.errors import ConfigError, SceneError
 
 __all__ = ["file_mark", "input_mark"]
 
@@ -34,9 +34,16 @@ def file_mark(path: Path) -> list[Any]:
 
     Args:
         path: The file.
+
+    Raises:
+        SceneError: It cannot be opened.
     """
-    facts = path.stat()
-    return [path.name, facts.st_size, _digest(path, facts.st_size, facts.st_mtime_ns)]
+    try:
+        facts = path.stat()
+        return [path.name, facts.st_size, _digest(path, facts.st_size, facts.st_mtime_ns)]
+    except OSError as error:
+        hint = "let this user read it, or leave it out"
+        raise SceneError("the file cannot be opened", where=path, got=error.strerror, hint=hint) from error
 
 
 def input_mark(path: Path) -> list[Any]:
@@ -47,12 +54,12 @@ def input_mark(path: Path) -> list[Any]:
 
     Raises:
         ConfigError: There is no such file.
+        SceneError: One cannot be opened.
     """
     if path.is_dir():
         files = sorted(part for part in path.rglob("*") if part.is_file())
     elif path.is_file():
-        beside = (path.with_suffix(suffix) for suffix in _COMPANIONS.get(path.suffix.lower(), ()))
-        files = [path, *(part for part in beside if part.is_file())]
+        files = [path, *_companions(path)]
     else:
         files = sorted(part for part in path.parent.glob(path.name) if part.is_file())
     if not files:
@@ -60,6 +67,15 @@ def input_mark(path: Path) -> list[Any]:
             "there is no such file", where=str(path), hint="paths are relative to the recipe's folder"
         )
     return [file_mark(file) for file in files]
+
+
+def _companions(path: Path) -> list[Path]:
+    """Files beside a file that belong to it, in whatever case their suffixes are written."""
+    suffixes = _COMPANIONS.get(path.suffix.lower())
+    if suffixes is None:
+        return []
+    beside = (part for part in path.parent.iterdir() if part.stem == path.stem)
+    return sorted(part for part in beside if part.suffix.lower() in suffixes and part.is_file())
 
 
 @functools.lru_cache(maxsize=65_536)

@@ -12,9 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landshift.acquire.dateline import footprint, in_degrees
 from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe, Source
+from landshift.dateline import cut_at_180, in_degrees
 from landshift.errors import LandshiftError, NoScenesError, SceneError
 from landshift.pipeline.mark import file_mark
 from landshift.pipeline.output import hash_of
@@ -176,7 +176,7 @@ def _resolve(
     corner = in_degrees(geobox.extent)
     scenes, skipped = [], []
     for item in items:
-        if item.geometry is not None and not footprint(item.geometry).intersects(corner):
+        if item.geometry is not None and not cut_at_180(item.geometry).intersects(corner):
             skipped.append(Skipped(source=source.name, id=item.id, reason="outside the place", item=item))
             continue
         try:

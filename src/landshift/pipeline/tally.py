@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 
 from landshift.cube.tables import write_table
 from landshift.errors import DataQualityWarning, NoScenesError
+from landshift.kernel.holdout import mean_errors
 from landshift.pipeline.block import Job
 from landshift.plan import Journal
 from landshift.scene import Pass
@@ -162,20 +162,21 @@ def write_holdout(out: Path, records: Records, jobs: Sequence[Job]) -> None:
     """
     rows = []
     for job in jobs:
-        sums: dict[str, list[float]] = {}
+        sums: dict[str, list[int]] = {}
         for record in records[job.name]:
             for name, part in sorted(record["errors"].items()):
                 sums[name] = [a + b for a, b in zip(sums.get(name, [0, 0, 0]), part, strict=True)]
         for name, (count, squares, magnitudes) in sums.items():
             band, method = name.split("/")
+            rmse, mae = mean_errors(count, squares, magnitudes)
             rows.append(
                 {
                     "product": job.name,
                     "band": band,
                     "method": method,
-                    "rmse": round(math.sqrt(squares / count), 6) if count else math.nan,
-                    "mae": round(magnitudes / count, 6) if count else math.nan,
-                    "n": int(count),
+                    "rmse": round(rmse, 6),
+                    "mae": round(mae, 6),
+                    "n": count,
                 }
             )
     if not rows:

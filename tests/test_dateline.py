@@ -12,11 +12,11 @@ import shapely
 from odc.geo.crs import CRS
 from odc.geo.geom import Geometry, box, polygon
 
-from landshift.acquire.dateline import boxes, footprint, in_degrees
 from landshift.acquire.folder import Folder, adopt
 from landshift.acquire.query import Query
 from landshift.acquire.source import Stac, search
 from landshift.config import Recipe
+from landshift.dateline import boxes, cut_at_180, in_degrees
 from landshift.pipeline.survey import survey
 from loopback_stac import serve
 from tiny_rasters import Tiff, write
@@ -28,13 +28,14 @@ CHUKOTKA = polygon(
 )
 PRAGUE = box(450_000, 5_540_000, 470_000, 5_560_000, crs="EPSG:32633")
 POLE = box(-900_000, -700_000, 500_000, 800_000, crs="EPSG:3031")
+EDGE = box(0, -2_500_000, 500_000, -2_000_000, crs="EPSG:3571")
 HOLED = Geometry(
     shapely.box(700_000, 7_900_000, 900_000, 8_200_000) - shapely.box(800_000, 8_000_000, 850_000, 8_100_000),
     "EPSG:32760",
 )
 
 
-@pytest.mark.parametrize("outline", [FIJI, CHUKOTKA, PRAGUE, POLE, HOLED], ids=str)
+@pytest.mark.parametrize("outline", [FIJI, CHUKOTKA, PRAGUE, POLE, EDGE, HOLED], ids=str)
 def test_points_lie_inside_on_the_globe_as_they_do_on_the_map(outline: Geometry) -> None:
     rng = np.random.default_rng(0)
     left, bottom, right, top = outline.boundingbox.bbox
@@ -72,6 +73,7 @@ def test_boxes_are_narrow_on_both_sides() -> None:
     wide = box(-100, 0, 100, 50, crs="EPSG:4326")
     assert boxes(in_degrees(wide)) == ((-100, 0, 100, 50),)
     assert boxes(in_degrees(POLE))[0][:2] == (-180, -90)
+    assert boxes(shapely.Polygon()) == boxes(shapely.GeometryCollection()) == ()
 
 
 def ring(*corners: tuple[float, float]) -> dict[str, Any]:
@@ -79,13 +81,13 @@ def ring(*corners: tuple[float, float]) -> dict[str, Any]:
 
 
 def test_footprints_that_jump_or_go_on_beyond_180_are_the_same() -> None:
-    jumps = footprint(ring((179, -17), (-179, -17), (-179, -18), (179, -18)))
-    beyond = footprint(ring((179, -17), (181, -17), (181, -18), (179, -18)))
+    jumps = cut_at_180(ring((179, -17), (-179, -17), (-179, -18), (179, -18)))
+    beyond = cut_at_180(ring((179, -17), (181, -17), (181, -18), (179, -18)))
     assert jumps.equals(beyond)
     assert list(jumps.bounds) == [-180, -18, 180, -17]
     assert jumps.area == pytest.approx(2)
     globe = ring((-180, 90), (180, 90), (180, -90), (-180, -90))
-    assert footprint(globe).area == 360 * 180
+    assert cut_at_180(globe).area == 360 * 180
 
 
 def item(name: str, geometry: dict[str, Any]) -> dict[str, Any]:

@@ -17,23 +17,24 @@ if TYPE_CHECKING:
     from shapely import Polygon
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["Box", "boxes", "folded", "footprint", "in_degrees"]
+__all__ = ["Box", "boxes", "cut_at_180", "folded", "in_degrees"]
 
 Box = tuple[float, float, float, float]
 """Left, bottom, right, top in degrees."""
 
 _EDGES: Final = 64
-"""Straight edges of a map bend on the globe: an outline's longer side is followed in this many steps."""
+"""Straight edges of a map bend on the globe: by default an outline's longer side is followed in this many steps."""
 
 _TOUCH: Final = 1e-9
 """Pieces nearer than this, in degrees, touch."""
 
 
-def in_degrees(outline: Geometry) -> BaseGeometry:
+def in_degrees(outline: Geometry, *, edges: int = _EDGES) -> BaseGeometry:
     """An outline in EPSG:4326, longitudes from -180 to 180: in pieces where it lies across the 180th meridian.
 
     Args:
         outline: Polygons in any CRS; edges of a map's outline bend as its projection bends them.
+        edges: Steps in which the outline's longer side is followed.
     """
     import shapely
 
@@ -41,22 +42,22 @@ def in_degrees(outline: Geometry) -> BaseGeometry:
     parts = _polygons(outline.geom)
     if crs is None or not parts:
         return outline.to_crs("EPSG:4326").geom
-    if crs.geographic:
-        return folded(_polygons(outline.to_crs("EPSG:4326").geom))
+    if crs.epsg == 4326:
+        return folded(parts)
     project = crs.transformer_to_crs("EPSG:4326")
     left, bottom, right, top = outline.geom.bounds
-    step = max(right - left, top - bottom) / _EDGES
+    step = max(right - left, top - bottom) / edges
 
     def ring(points: Any) -> NDArray[np.float64]:
-        lon, lat = project(*shapely.get_coordinates(points).T)
-        found = np.stack([lon, lat], axis=-1)
+        found = np.stack(project(*shapely.get_coordinates(points).T), axis=-1)
         finite: NDArray[np.float64] = found[np.isfinite(found).all(axis=-1)]
+        finite[:, 0] = (finite[:, 0] + 180) % 360 - 180  # 182 and -178, 180 and -180 may take turns
         return finite
 
     return folded([_followed(part.segmentize(step) if step else part, ring) for part in parts])
 
 
-def footprint(geometry: Mapping[str, Any]) -> BaseGeometry:
+def cut_at_180(geometry: Mapping[str, Any]) -> BaseGeometry:
     """A GeoJSON geometry in degrees, cut at 180: also one whose ring jumps there, or goes on beyond.
 
     No scene is half a globe wide: a step of more than 180 degrees is a jump, unless it is one of exactly 360, as in
@@ -108,13 +109,18 @@ def boxes(outline: BaseGeometry) -> tuple[Box, ...]:
     Args:
         outline: In degrees, cut at 180.
 
+    Returns:
+        From west to east; none of an empty outline.
+
     >>> from shapely import box
     >>> boxes(folded([box(178, -18, 181, -16)]))
     ((178.0, -18.0, 180.0, -16.0), (-180.0, -18.0, -179.0, -16.0))
     >>> boxes(box(15, 50, 16, 51))
     ((15.0, 50.0, 16.0, 51.0),)
     """
-    parts = sorted(part.bounds for part in getattr(outline, "geoms", [outline]))
+    parts = sorted(part.bounds for part in getattr(outline, "geoms", [outline]) if not part.is_empty)
+    if not parts:
+        return ()
     reach = parts[0][2]
     gap, cut = 360.0 + parts[0][0] - max(part[2] for part in parts), -np.inf
     for left, _, right, _ in parts:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from affine import Affine
 
-from landshift.acquire.dateline import boxes, folded, footprint, in_degrees
+from landshift.dateline import boxes, cut_at_180, folded, in_degrees
 from landshift.errors import ConfigError
 from landshift.kernel.resample import Floats, Method, ToSource, Warp, locate
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from landshift.acquire.tiles import TileReader
     from landshift.scene import Scene
 
-__all__ = ["Placement", "outline", "place", "surroundings", "touches"]
+__all__ = ["Placement", "placement_of", "surroundings", "touches", "window_of"]
 
 COINCIDE: Final = 1e-3
 """Grids coincide where no pixel of the block lies further than this from a source pixel, in source pixels."""
@@ -53,7 +53,7 @@ class Placement:
     """Target rows and columns that the window fills, where pixels are copied; else all."""
 
 
-def place(
+def placement_of(
     reader: TileReader, raster: Raster, geobox: GeoBox, method: Method, *, whole: GeoBox | None = None
 ) -> Placement | None:
     """Find what a block needs of a raster, from its header alone.
@@ -101,8 +101,8 @@ def _place(
     return Placement(level=level, rows=window[0], cols=window[1], warp=warp, at=whole)
 
 
-def outline(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) -> Placement | None:
-    """The source window of a grid of any size, a pixel or two generous: what :func:`place` would find, cheaply.
+def window_of(reader: TileReader, raster: Raster, geobox: GeoBox, method: Method) -> Placement | None:
+    """The source window of a grid of any size, a pixel or two generous: what :func:`placement_of` would find, cheaply.
 
     Args:
         reader: Knows headers.
@@ -278,4 +278,4 @@ def touches(scene: Scene, around: BaseGeometry | None) -> bool:
     """
     if scene.footprint is None or around is None:
         return True
-    return bool(around.intersects(footprint(scene.footprint)))
+    return bool(around.intersects(cut_at_180(scene.footprint)))
