@@ -7,7 +7,7 @@ anybody could use: the nearest kept look, and the mean of all kept looks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,12 +76,16 @@ class Holdout:
         return made
 
 
+@dataclass
 class Score:
     """Sums of the errors at hidden looks."""
 
-    def __init__(self) -> None:
-        self.errors: dict[str, list[float]] = {}
-        self.said: list[str] = []
+    errors: dict[str, list[float]] = field(default_factory=dict)
+    """Number, squares and magnitudes of errors by ``<band>/<method>``."""
+    unread: list[dict[str, str]] = field(default_factory=list)
+    """Files for which scenes were left out of the block."""
+    said: list[str] = field(default_factory=list)
+    """Quality warnings."""
 
     def add(self, name: str, sums: Sequence[float]) -> None:
         """Add number, squares and magnitudes of errors under the name of a band and a method."""
@@ -94,11 +98,10 @@ class Score:
         """The sums of all tiles, added in their order."""
         whole = cls()
         for part in parts:
-            whole.said = list(dict.fromkeys([*whole.said, *part.said]))
             for name, sums in part.errors.items():
                 whole.add(name, sums)
         return whole
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values for the journal."""
-        return vars(self)
+        return asdict(self)
