@@ -107,11 +107,6 @@ class Pass:
     """Ids of scenes that are not to be read, since a file of theirs is damaged; the date keeps its place and name."""
 
     @property
-    def readable(self) -> tuple[Scene, ...]:
-        """The scenes that are to be read."""
-        return tuple(scene for scene in self.scenes if scene.id not in self.lost)
-
-    @property
     def time(self) -> datetime:
         """The earliest acquisition of the group, UTC."""
         return min(scene.time for scene in self.scenes)
@@ -216,9 +211,7 @@ def scene_from_item(
 def _band_files(item: pystac.Item, sensor: Sensor | None) -> dict[str, BandFile]:
     """Files by common name; a name that fits exactly beats an alias, an alias beats a common name."""
     places = [place for name, asset in item.assets.items() for place in _places(name, asset)]
-    places.sort(
-        key=lambda place: (place.href.endswith(".jp2"), place.pixel)
-    )  # COG before JPEG 2000, fine first
+    places.sort(key=lambda place: (place.href.endswith(".jp2"), place.pixel))  # JPEG 2000 last, fine first
     if sensor is None:
         named: dict[str, _Place] = {}
         for place in places:

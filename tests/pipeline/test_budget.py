@@ -95,9 +95,9 @@ def machine(root: Path, lines: str, files: dict[str, str]) -> Path:
     return root
 
 
-def group(folder: str, names: tuple[str, str, str], limit: object, used: int, cached: int) -> dict[str, str]:
+def group(folder: str, names: tuple[str, str, str], limit: float, used: int, cached: int) -> dict[str, str]:
     """The files of a control group; GB."""
-    most = limit if isinstance(limit, str) else str(int(limit * GB))  # type: ignore[call-overload]  # a number
+    most = "max" if limit == math.inf else str(int(limit * GB))
     stat = f"anon 1\n{names[2]} {cached * GB}\n"
     return {
         f"{folder}/{names[0]}": most,
@@ -114,7 +114,7 @@ OLD = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
     ("lines", "files", "free"),
     [
         ("0::/\n", {}, 10),
-        ("0::/job\n", group("sys/fs/cgroup/job", NEW, "max", 3, 0), 10),
+        ("0::/job\n", group("sys/fs/cgroup/job", NEW, math.inf, 3, 0), 10),
         ("0::/job\n", group("sys/fs/cgroup/job", NEW, 5, 3, 0), 2),
         ("0::/job\n", group("sys/fs/cgroup/job", NEW, 5, 4, 3), 4),
         ("0::/job/step\n", group("sys/fs/cgroup/job", NEW, 6, 1, 0), 5),

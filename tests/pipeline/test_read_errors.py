@@ -165,22 +165,26 @@ def test_the_memory_limit_does_not_decide_how_much_of_a_damaged_scene_is_left_ou
 
 
 def test_scores_of_blocks_with_holes_are_made_anew_with_them(folder: Path, tmp_path: Path) -> None:
-    source = {"from": "folder", "path": str(folder), "date": "%Y%m%d"}
+    """A server's files go by their names: the scenes stay the same when their files are mended."""
     product = [{"name": "regular", "kind": "interpolate", "every": "30D", "min_clear": 1}]
     whole = {file: file.read_bytes() for file in folder.iterdir()}
 
-    def scored(on_error: str, out: Path) -> dict[str, bytes]:
-        recipe = values(source, on_error) | {"product": product, "report": {"holdout": 0.3}}
-        run(Recipe.of(recipe), out, until="build")
-        return contents(out)
+    def scored(server: Loopback, on_error: str, out: Path) -> dict[str, bytes]:
+        source = {"from": "stac", "url": str(served(server, folder))}
+        rest = {"product": product, "report": {"holdout": 0.4}}
+        cache = {"dir": str(tmp_path / f"cache{server.port}")}
+        run(Recipe.of(values(source, on_error) | rest | {"cache": cache}), out, until="build")
+        return {name: found for name, found in contents(out).items() if "holdout" in name or "zarr" in name}
 
     damage(folder / "scene_20200610.tif")
-    scored("skip", tmp_path / "out")
+    with serve(folder) as server:
+        holed = scored(server, "skip", tmp_path / "out")
     for file, content in whole.items():
         file.write_bytes(content)
-    (tmp_path / "out" / ".landshift" / "stages" / "build.json").unlink()
-    again = scored("raise", tmp_path / "out")
-    assert differing(scored("raise", tmp_path / "fresh"), again) == []
+    with serve(folder) as server:
+        again = scored(server, "raise", tmp_path / "out")
+        assert differing(scored(server, "raise", tmp_path / "fresh"), again) == []
+    assert "tables/holdout.csv" in differing(holed, again)
 
 
 @pytest.mark.parametrize("found", ["20200110", "20200610"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -14,9 +14,10 @@ import numpy as np
 
 from landshift.pipeline.hearing import hearing
 from landshift.pipeline.holdout import Holdout, Score
+from landshift.pipeline.record import ReadError, Record, each_once
 from landshift.plan import Block, Journal, strips_of, tiles_of
 from landshift.scene import Pass
-from landshift.sensor import BAND_DIM, QUALITY
+from landshift.sensor import BAND_DIM
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["STRIP_BYTES", "BlockWork", "Job", "Whole", "masked"]
 
 Passes: TypeAlias = Mapping[str, tuple[Pass, ...]]
-ReadError: TypeAlias = dict[str, str]
-"""A file that could not be read: ``item``, ``where``, ``error``."""
 STRIP_BYTES: Final = 12 * 2**20
 """A product is made in strips whose pixels stay in the processor's cache, and in memory that is used again."""
 
@@ -127,7 +126,7 @@ class BlockWork:
             fresh = {name for part in parts for name, found in part.errors.items() if found}
             for name in fresh:
                 found = [error for part in parts for error in part.errors.get(name, ())]
-                errors[name] = _each_once([*errors.get(name, ()), *found])
+                errors[name] = each_once([*errors.get(name, ()), *found])
             if not fresh:
                 return _Done(parts=parts, wholes=wholes, errors=errors)
 
@@ -211,7 +210,7 @@ class BlockWork:
         from landshift.ard.indices import index
         from landshift.cube.store import encode
 
-        record.look_at(cube, job)
+        record.look_at(cube, job.variable)
         product = job.step(cube)
         if job.indices:
             product = index(product, job.indices)
@@ -285,67 +284,12 @@ class _Done:
 
     def unread(self, job: Job) -> list[ReadError]:
         """Files for which scenes of a product's sources were left out, each once."""
-        return _each_once([error for name in job.sources for error in self.errors.get(name, ())])
+        return each_once([error for name in job.sources for error in self.errors.get(name, ())])
 
     @property
     def said(self) -> list[str]:
         """Quality warnings, each once."""
         return list(dict.fromkeys(sentence for part in self.parts for sentence in part.said))
-
-
-@dataclass
-class Record:
-    """What is counted while a block is done."""
-
-    clipped: int = 0
-    """Values beyond the range of stored numbers."""
-    empty_px: int = 0
-    """Pixels without a value on any finished date."""
-    pixels: int = 0
-    """Pixels in all."""
-    seen: list[int] = field(default_factory=list)
-    """Pixels with data, by look."""
-    clear: list[int] = field(default_factory=list)
-    """Pixels that are used after masking, by look."""
-    filled: list[int] = field(default_factory=list)
-    """Pixels with a value, by finished date."""
-    unread: list[ReadError] = field(default_factory=list)
-    """Files for which scenes were left out of the block."""
-    said: list[str] = field(default_factory=list)
-    """Quality warnings."""
-
-    def look_at(self, cube: xr.Dataset, job: Job) -> None:
-        """Count valid and clear pixels of every date."""
-        quality = cube["quality"].values
-        shown = np.isfinite(cube[job.variable].values[:, 0])
-        seen, clear = (quality != QUALITY["nodata"]).sum(axis=(1, 2)), shown.sum(axis=(1, 2))
-        self.seen = _plus(self.seen, seen.tolist())
-        self.clear = _plus(self.clear, clear.tolist())
-        self.pixels += int(quality[0].size)
-
-    def look_back(self, stored: NDArray[np.int16]) -> None:
-        """Count pixels of every finished date that hold a value, and pixels that never do."""
-        from landshift.cube.layout import MISSING
-
-        holds = (stored != MISSING).any(axis=1)
-        self.filled = _plus(self.filled, holds.sum(axis=(1, 2)).tolist())
-        self.empty_px += int((~holds.any(axis=0)).sum())
-
-    @classmethod
-    def total(cls, parts: Sequence[Record]) -> Record:
-        """The counts of all tiles, added in their order."""
-        whole = cls()
-        for part in parts:
-            whole.clipped += part.clipped
-            whole.empty_px += part.empty_px
-            whole.pixels += part.pixels
-            whole.seen, whole.clear = _plus(whole.seen, part.seen), _plus(whole.clear, part.clear)
-            whole.filled = _plus(whole.filled, part.filled)
-        return whole
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values for the journal."""
-        return asdict(self)
 
 
 def masked(
@@ -395,14 +339,6 @@ def _without(groups: tuple[Pass, ...], errors: Sequence[ReadError]) -> tuple[Pas
     return tuple(replace(group, lost=lost) for group in groups) if lost else groups
 
 
-def _each_once(errors: Sequence[ReadError]) -> list[ReadError]:
-    """Read errors by scene and file, one for each file: tiles of a block and the mask's halo meet it again."""
-    found: dict[tuple[str, str], ReadError] = {}
-    for one in sorted(errors, key=lambda one: (one["item"], one["where"], one["error"])):
-        found.setdefault((one["item"], one["where"]), one)
-    return list(found.values())
-
-
 def _merge(cubes: list[xr.Dataset], job: Job) -> xr.Dataset:
     """Dates of all sources on one axis, with the bands that all have."""
     import xarray as xr
@@ -418,7 +354,3 @@ def _merge(cubes: list[xr.Dataset], job: Job) -> xr.Dataset:
     )
     order = np.lexsort((joined["item_ids"].values.astype(str), joined["time"].values))
     return joined.isel(time=order)  # as the dates of the store
-
-
-def _plus(old: list[int], new: list[int]) -> list[int]:
-    return [a + b for a, b in zip(old, new, strict=True)] if old else new

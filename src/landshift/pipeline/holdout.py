@@ -14,6 +14,7 @@ import numpy as np
 
 from landshift.kernel.holdout import baselines, hidden, tally
 from landshift.pipeline.output import hash_of
+from landshift.pipeline.record import ReadError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +83,7 @@ class Score:
 
     errors: dict[str, list[float]] = field(default_factory=dict)
     """Number, squares and magnitudes of errors by ``<band>/<method>``."""
-    unread: list[dict[str, str]] = field(default_factory=list)
+    unread: list[ReadError] = field(default_factory=list)
     """Files for which scenes were left out of the block."""
     said: list[str] = field(default_factory=list)
     """Quality warnings."""
