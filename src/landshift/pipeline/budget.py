@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from landshift.acquire.tiles import WARP_BYTES
 from landshift.config import bytes_of
 from landshift.plan import BLOCK_PX, cores
 
@@ -18,6 +19,8 @@ __all__ = ["Budget", "Load", "Room", "memory_of"]
 
 PROGRAM: Final = 600 * 10**6
 """Bytes of a process that builds a block of a few pixels (581 MB measured): the interpreter, libraries, compiled code."""
+SLACK: Final = 0.08
+"""Share of the limit for what the allocator keeps and what is just being decoded and encoded (6 % measured)."""
 HELD: Final = 0.25
 """Share of the rest for decoded source tiles that wait for neighbouring blocks, and for memory that waits for cubes."""
 IDLE: Final = 0.5
@@ -119,7 +122,9 @@ class Budget:
         """
         for at_once, threads, side in _cuts(room, load):
             processes = min(room.processes, at_once)
-            rest = room.memory - PROGRAM * (processes + room.parent)
+            rest = (
+                int((1 - SLACK) * room.memory) - PROGRAM * (processes + room.parent) - WARP_BYTES * processes
+            )
             tight = rest < room.memory // 4
             rest = max(rest, room.memory // 4)
             flying = min(at_once, math.ceil(load.blocks))
