@@ -83,6 +83,7 @@ def test_the_journal_remembers_by_key(tmp_path: Path) -> None:
     one, other = Journal(folder=tmp_path, key="a"), Journal(folder=tmp_path, key="b")
     one.finish("r1", {"pixels": 3})
     assert one.done("r1")
+    assert (sorted(one.names()), sorted(other.names())) == (["r1"], [])
     assert not other.done("r1")
     assert one.records() == {"r1": {"pixels": 3}}
 

@@ -6,6 +6,7 @@ holds nothing but small records. The workers need the same landshift and the sam
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -72,16 +73,19 @@ class DaskExecutor:
         distributed = need("distributed", purpose="a Dask cluster")
         waiting = iter(blocks)
         client = self._client()
+        flying: dict[Any, Block] = {}
         try:
-            shared = client.scatter(work, broadcast=True)
-            flying: dict[Any, Block] = {}
-            done = distributed.as_completed(loop=client.loop)
-            for block in _first(waiting, 2 * max(1, sum(client.nthreads().values()))):
-                _send(client, shared, block, flying, done)
-            for future in done:
-                yield flying.pop(future), future.result()
-                for block in _first(waiting, 1):
-                    _send(client, shared, block, flying, done)
+            shared, stop = client.scatter(work, broadcast=True), distributed.Event(client=client)
+            try:
+                done = distributed.as_completed(loop=client.loop)
+                for block in _first(waiting, 2 * max(1, sum(client.nthreads().values()))):
+                    _send(client, (shared, stop), block, flying, done)
+                for future in done:
+                    yield flying.pop(future), future.result()
+                    for block in _first(waiting, 1):
+                        _send(client, (shared, stop), block, flying, done)
+            finally:
+                _end(flying, stop)
         finally:
             client.close()
 
@@ -102,11 +106,22 @@ def _first(blocks: Iterator[Block], count: int) -> Iterator[Block]:
         yield block
 
 
-def _send(client: Any, work: Any, block: Block, flying: dict[Any, Block], done: Any) -> None:
-    future = client.submit(_call, work, block, pure=False)
+def _send(client: Any, job: tuple[Any, Any], block: Block, flying: dict[Any, Block], done: Any) -> None:
+    future = client.submit(_call, *job, block, pure=False)
     flying[future] = block
     done.add(future)
 
 
-def _call(work: Callable[[Block], Result], block: Block) -> Result:
-    return work(block)
+def _end(flying: Iterable[Any], stop: Any) -> None:
+    """Let no block begin that waits at a worker, and wait for those at work: cancelled ones would write on unseen."""
+    if flying:
+        with contextlib.suppress(OSError):  # a scheduler that is gone has nothing left to stop
+            stop.set()
+        for future in flying:
+            future.exception()
+        with contextlib.suppress(OSError):
+            stop.clear()  # the scheduler forgets it
+
+
+def _call(work: Callable[[Block], Result], stop: Any, block: Block) -> Result | None:
+    return None if stop.is_set() else work(block)

@@ -173,6 +173,10 @@ class Journal:
         """Whether a block, or another named piece of work, is finished."""
         return self.path(name).is_file()
 
+    def names(self) -> frozenset[str]:
+        """All that is finished."""
+        return frozenset(file.stem for file in (self.folder / self.key).glob("*.json"))
+
     def finish(self, name: str, record: Mapping[str, Any]) -> None:
         """Note that a piece of work is finished, with what is to be counted of it."""
         write_atomic(self.path(name), json.dumps(dict(record), sort_keys=True).encode())

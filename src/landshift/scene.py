@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from landshift import sensor as sensors
 from landshift.errors import SceneError
 from landshift.sensor import Band, QualityRule, Sensor
@@ -101,11 +103,23 @@ class Pass:
 
     scenes: tuple[Scene, ...]
     """Scenes, sorted by id."""
+    lost: frozenset[str] = frozenset()
+    """Ids of scenes that are not to be read, since a file of theirs is damaged; the date keeps its place and name."""
 
     @property
     def time(self) -> datetime:
         """The earliest acquisition of the group, UTC."""
         return min(scene.time for scene in self.scenes)
+
+    @property
+    def stamp(self) -> np.datetime64:
+        """The same as NumPy has it, which knows no time zones: UTC, to the nanosecond."""
+        return np.datetime64(self.time.replace(tzinfo=None), "ns")
+
+    @property
+    def order(self) -> tuple[datetime, str]:
+        """Dates are sorted by this."""
+        return (self.time, self.item_ids)
 
     @property
     def item_ids(self) -> str:
@@ -138,7 +152,7 @@ def passes(scenes: Iterable[Scene]) -> tuple[Pass, ...]:
         for runs in groups.values()
         for run in runs
     ]
-    return tuple(sorted(made, key=lambda group: (group.time, group.item_ids)))
+    return tuple(sorted(made, key=lambda group: group.order))
 
 
 def _one_file(one: Scene, other: Scene) -> bool:
@@ -197,9 +211,7 @@ def scene_from_item(
 def _band_files(item: pystac.Item, sensor: Sensor | None) -> dict[str, BandFile]:
     """Files by common name; a name that fits exactly beats an alias, an alias beats a common name."""
     places = [place for name, asset in item.assets.items() for place in _places(name, asset)]
-    places.sort(
-        key=lambda place: (place.href.endswith(".jp2"), place.pixel)
-    )  # COG before JPEG 2000, fine first
+    places.sort(key=lambda place: (place.href.endswith(".jp2"), place.pixel))  # JPEG 2000 last, fine first
     if sensor is None:
         named: dict[str, _Place] = {}
         for place in places:

@@ -210,7 +210,25 @@ def test_a_shard_builds_and_finish_does_the_rest(landshift: Command, recipe: Mak
     assert landshift("finish", out).code == 0
     assert (out / "report.html").is_file()
     assert landshift("finish", made, "--out", out).code == 0
-    assert landshift("finish", tmp_path / "nothing.toml").code == 2
+    assert landshift("finish", tmp_path / "nothing.toml").code != 0
+
+
+def test_finish_refuses_what_a_folder_cannot_heed(landshift: Command, recipe: Make, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert landshift("run", recipe(), "--out", out, "--shard", "1/1").code == 0
+    for option in (("--out", tmp_path / "other"), ("--set", "mask.grow_m.cloud=0")):
+        answer = landshift("finish", out, *option)
+        assert answer.code == 2
+        assert str(option[1]) in answer.err
+        assert "finish recipe.toml" in answer.err
+    assert not (tmp_path / "other").exists()
+
+
+def test_finish_of_a_folder_that_is_not_there_speaks_of_shards(landshift: Command, tmp_path: Path) -> None:
+    answer = landshift("finish", tmp_path / "nothing")
+    assert answer.code != 0
+    assert "no shard" in answer.err
+    assert "recipe.toml --shard" in answer.err
 
 
 def test_status_and_info_tell_what_is_there(landshift: Command, finished: Path) -> None:

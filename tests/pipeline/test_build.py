@@ -27,6 +27,7 @@ from landshift.pipeline.stages import Context
 from landshift.pipeline.watch import Quiet
 from landshift.plan import Executor, ProcessExecutor, ThreadExecutor, plan_blocks
 from small_runs import Heard, contents, differing
+from tiny_rasters import Tiff, write
 
 Strip = Callable[..., dict[str, Any]]
 
@@ -139,6 +140,63 @@ def test_a_setting_changed_and_set_back_gives_the_first_bytes_again(
     build(strip(product=[{**values["product"][0], "every": "60D"}, *values["product"][1:]]), again)
     build(values, again)
     assert differing(contents(serial.out), contents(again)) == []
+
+
+def holed_source(folder: Path, names: tuple[str, ...], dates: tuple[str, ...]) -> dict[str, Any]:
+    """Scenes of some bands; the last band has a hole."""
+    for number, day in enumerate(dates):
+        pixels = np.random.default_rng(number).integers(1, 9000, (len(names), 32, 32)).astype("uint16")
+        pixels[-1, :8, :8] = 0
+        write(folder / f"scene_{day}.tif", Tiff(bands=len(names), names=names), pixels)
+    return {"name": folder.name, "from": "folder", "path": str(folder), "date": "%Y%m%d"}
+
+
+def test_a_products_bytes_do_not_depend_on_what_else_is_still_to_be_made(tmp_path: Path) -> None:
+    """The band that has the hole is of one of the two products alone."""
+    one = holed_source(tmp_path / "one", ("red", "nir", "swir16"), ("20200110", "20200310"))
+    two = holed_source(tmp_path / "two", ("red", "nir"), ("20200210",))
+
+    def values(every: str, share: float) -> dict[str, Any]:
+        both = {"name": "both", "kind": "interpolate", "every": every, "min_clear": 1}
+        alone = {"name": "alone", "kind": "composite", "period": "year", "from": ["one"]}
+        engine = {"executor": "serial"}
+        return {
+            "source": [one, two],
+            "product": [alone, both],
+            "engine": engine,
+            "report": {"holdout": share},
+        }
+
+    for name, steps in {
+        "changed": [("20D", 0.2), ("30D", 0.2)],
+        "scored": [("30D", 0.1), ("30D", 0.2)],
+    }.items():
+        for every, share in steps:
+            build(values(every, share), tmp_path / name)
+    build(values("30D", 0.2), tmp_path / "fresh")
+    fresh = contents(tmp_path / "fresh")
+    assert differing(fresh, contents(tmp_path / "changed")) == []
+    assert differing(fresh, contents(tmp_path / "scored")) == []
+
+
+@pytest.mark.parametrize("names", [("vv", "vh"), ("red", "nir")], ids=["radar", "optical"])
+@pytest.mark.parametrize("bands", [True, False], ids=["bands named", "bands found"])
+def test_a_source_without_scenes_is_left_out_of_a_product(
+    tmp_path: Path, names: tuple[str, ...], *, bands: bool
+) -> None:
+    there = holed_source(tmp_path / "there", names, ("20200110", "20200310"))
+    gone = holed_source(tmp_path / "gone", names, ("20190110",))
+    said = {"bands": list(names)} if bands else {}
+    values = {
+        "time": {"years": "2020"},
+        "source": [there | said, gone | said],
+        "product": [{"name": "regular", "kind": "interpolate", "every": "30D", "min_clear": 1}],
+        "engine": {"executor": "serial"},
+    }
+    build(values, tmp_path / "out")
+    build(values | {"source": [there | said]}, tmp_path / "alone")
+    cubes = [landshift.open(tmp_path / name / "cubes" / "regular.zarr") for name in ("out", "alone")]
+    assert cubes[0].equals(cubes[1])
 
 
 def test_a_store_that_was_removed_is_built_anew(strip: Strip, serial: RunResult, again: Path) -> None:

@@ -290,3 +290,26 @@ def test_other_warnings_are_not_swallowed_by_a_stage(tmp_path: Path) -> None:
 
     with pytest.raises(DeprecationWarning, match="a library is old"):
         output(tmp_path).do(stage(tmp_path, outputs=(), work=work))
+
+
+def test_a_line_of_warnings_that_a_kill_has_torn_is_skipped(tmp_path: Path) -> None:
+    out = output(tmp_path)
+
+    def warns(text: str) -> Callable[[], Mapping[str, Any]]:
+        def work() -> Mapping[str, Any]:
+            warnings.warn(text, DataQualityWarning, stacklevel=1)
+            raise Killed
+
+        return work
+
+    def told() -> tuple[str, ...]:
+        return out.warnings([out.begin(stage(tmp_path, outputs=()))])
+
+    with pytest.raises(Killed):
+        out.do(stage(tmp_path, outputs=(), work=warns("first")))
+    (file,) = (tmp_path / ".landshift" / "warnings").iterdir()
+    file.write_bytes(file.read_bytes() + b'"two scenes wer')
+    assert told() == ("first",)
+    with pytest.raises(Killed):
+        out.do(stage(tmp_path, outputs=(), work=warns("last")))
+    assert told() == ("first", "last")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 
+import landshift
 from landshift.acquire import datasets
 from landshift.acquire.folder import Folder, adopt
 from landshift.config import Recipe
@@ -132,3 +133,69 @@ def test_a_failing_network_ends_the_run_and_the_next_one_goes_on(
                 run(recipe, whole, until="build")
     assert caught.value.exit_code == 1
     assert differing(contents(out), contents(whole)) == ["scenes.parquet"]  # the server's other address
+
+
+def spotted(folder: Path) -> Path:
+    """Three dates of one block of 256 px in tiles of 64; the last tile of the second one is damaged."""
+    for number, date in enumerate(DATES):
+        pixels = np.random.default_rng(number).integers(1, 9000, (2, 256, 256)).astype("uint16")
+        write(folder / f"scene_{date}.tif", Tiff(bands=2, names=BANDS, block=64), pixels)
+    file = folder / f"scene_{DATES[1]}.tif"
+    with rasterio.open(file) as data:
+        start = int(data.get_tag_item("BLOCK_OFFSET_3_3", "TIFF", 2))
+    content = file.read_bytes()
+    file.write_bytes(content[:start] + bytes(100) + content[start + 100 :])
+    return folder
+
+
+@pytest.mark.parametrize("held", [{"executor": "serial"}, {"executor": "threads", "workers": 3}])
+def test_the_memory_limit_does_not_decide_how_much_of_a_damaged_scene_is_left_out(
+    tmp_path: Path, held: dict[str, Any]
+) -> None:
+    source = {"from": "folder", "path": str(spotted(tmp_path / "spotted")), "date": "%Y%m%d"}
+    made = []
+    for memory in ("8GB", "100kB"):
+        recipe = Recipe.of(values(source, "skip") | {"engine": held | {"on_error": "skip", "memory": memory}})
+        result = run(recipe, tmp_path / memory, until="build")
+        assert result.stages[-1].record["yearly"]["read_errors"] == 1
+        made.append(contents(tmp_path / memory))
+    assert differing(*made) == []
+    counts = landshift.open(tmp_path / "8GB" / "cubes" / "yearly.zarr")["n_clear"].values
+    assert (counts == len(DATES) - 1).all(), "the scene is left out in the whole block"
+
+
+def test_scores_of_blocks_with_holes_are_made_anew_with_them(folder: Path, tmp_path: Path) -> None:
+    """A server's files go by their names: the scenes stay the same when their files are mended."""
+    product = [{"name": "regular", "kind": "interpolate", "every": "30D", "min_clear": 1}]
+    whole = {file: file.read_bytes() for file in folder.iterdir()}
+
+    def scored(server: Loopback, on_error: str, out: Path) -> dict[str, bytes]:
+        source = {"from": "stac", "url": str(served(server, folder))}
+        rest = {"product": product, "report": {"holdout": 0.4}}
+        cache = {"dir": str(tmp_path / f"cache{server.port}")}
+        run(Recipe.of(values(source, on_error) | rest | {"cache": cache}), out, until="build")
+        return {name: found for name, found in contents(out).items() if "holdout" in name or "zarr" in name}
+
+    damage(folder / "scene_20200610.tif")
+    with serve(folder) as server:
+        holed = scored(server, "skip", tmp_path / "out")
+    for file, content in whole.items():
+        file.write_bytes(content)
+    with serve(folder) as server:
+        again = scored(server, "raise", tmp_path / "out")
+        assert differing(scored(server, "raise", tmp_path / "fresh"), again) == []
+    assert "tables/holdout.csv" in differing(holed, again)
+
+
+@pytest.mark.parametrize("found", ["20200110", "20200610"])
+def test_scenes_that_are_lost_keep_their_date(folder: Path, tmp_path: Path, found: str) -> None:
+    """In products on the dates of looks too: every block of the store has the same dates."""
+    damage(folder / f"scene_{found}.tif")
+    source = {"from": "folder", "path": str(folder), "date": "%Y%m%d"}
+    recipe = values(source, "skip") | {"product": [{"name": "seen", "kind": "observed"}]}
+    run(Recipe.of(recipe), tmp_path / "out", until="build")
+    seen = landshift.open(tmp_path / "out" / "cubes" / "seen.zarr")
+    at = DATES.index(found)
+    assert (seen["quality"].values[at, :, 512:] == 0).all()
+    assert (seen["quality"].values[at, :, :512] != 0).all()
+    assert seen["item_ids"].values.tolist() == [f"scene_{date}" for date in DATES]

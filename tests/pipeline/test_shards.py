@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landshift.config import Recipe
-from landshift.errors import ConfigError, StoreError
-from landshift.pipeline.claims import Claims, locked
+from landshift.errors import ConfigError, DataQualityWarning, StoreError
+from landshift.pipeline import build as build_module
+from landshift.pipeline.block import BlockWork
+from landshift.pipeline.claims import Claim, Claims, locked
 from landshift.pipeline.output import Output
 from landshift.pipeline.run import finish, run
 from landshift.pipeline.shards import Shard, run_shard
 from landshift.pipeline.status import status
-from landshift.plan import Block
+from landshift.plan import Block, ThreadExecutor
 from small_runs import contents, differing, place, town_recipe
 
 Strip = Callable[..., dict[str, Any]]
@@ -219,3 +222,61 @@ def test_a_shard_of_a_finished_run_has_nothing_to_do(strip: Strip, tmp_path: Pat
 def test_there_is_nothing_to_finish_where_no_shard_was(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no shard"):
         finish(tmp_path)
+
+
+def test_what_another_version_noted_of_its_shards_does_not_keep_a_plain_run_out(
+    strip: Strip, tmp_path: Path
+) -> None:
+    shard(strip(), tmp_path)
+    note = tmp_path / ".landshift" / "shards.toml"
+    note.write_text('state = "open"\nbase = "."\n[recipe.nosuch]\na = 1\n')
+    for refused in (lambda: shard(strip(), tmp_path), lambda: finish(tmp_path)):
+        with pytest.raises(StoreError, match="another version") as caught:
+            refused()
+        assert "without --shard" in str(caught.value.hint)
+    assert run(Recipe.of(strip()), tmp_path, until="build").stages[1].state == "resumed"
+    assert not note.exists()
+
+
+def test_a_shard_tells_quality_warnings_alone(
+    strip: Strip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(*_: object) -> None:
+        warnings.warn("the scenes look odd", DataQualityWarning, stacklevel=1)
+        warnings.warn("a library is old", DeprecationWarning, stacklevel=1)
+
+    monkeypatch.setattr("landshift.acquire.offset.warn_of_offsets", odd)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        result = run_shard(Recipe.of(strip()), tmp_path, shard=Shard.of("1/1"))
+    assert result.warnings == ()  # those of a stage are in its notes
+    assert "the scenes look odd" in run(Recipe.of(strip()), tmp_path, until="build").warnings
+
+
+def test_claims_are_kept_until_what_is_in_flight_has_ended(
+    strip: Strip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shard is stopped between two blocks, while a second worker is still writing the other one."""
+    held_at_the_end: list[int] = []
+    claims, done = Claims(folder=tmp_path / ".landshift" / "claims"), BlockWork.__call__
+
+    def slow(work: BlockWork, block: Block) -> int:
+        if block.col == 1:
+            time.sleep(1)
+            held_at_the_end.append(len([one for one in claims.held() if one["name"] == block.name]))
+        return done(work, block)
+
+    def stop(_: Claim) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BlockWork, "__call__", slow)
+    monkeypatch.setattr(Shard, "order", lambda _, blocks: list(blocks))
+    with monkeypatch.context() as patch:
+        patch.setattr(build_module, "executor_of", lambda *_, **__: ThreadExecutor(workers=2))
+        release = Claim.release
+        patch.setattr(
+            Claim, "release", lambda one: stop(one) if one.path.stem == "r0000c0000" else release(one)
+        )
+        with pytest.raises(KeyboardInterrupt):
+            shard(strip(), tmp_path)
+        assert held_at_the_end == [1]

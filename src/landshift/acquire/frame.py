@@ -61,7 +61,6 @@ def assemble(
         return np.array(list(items), dtype=object)
 
     firsts = [group.scenes[0] for group in passes]
-    times = [np.datetime64(group.time.replace(tzinfo=None), "ns") for group in passes]
     per_time: dict[str, NDArray[Any]] = {
         "sensor": strings([scene.sensor for scene in firsts]),
         "platform": strings([scene.platform for scene in firsts]),
@@ -82,7 +81,7 @@ def assemble(
         "quality": (("time", "y", "x"), quality, {**flags, **mapped}),
     }
     coords: dict[Any, Any] = {
-        "time": np.array(times, "datetime64[ns]"),
+        "time": np.array([group.stamp for group in passes], "datetime64[ns]"),
         band_dim: strings(bands),
         **xr_coords(geobox, always_yx=True),
         **{name: ("time", column) for name, column in per_time.items()},

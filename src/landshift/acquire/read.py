@@ -178,7 +178,9 @@ class _Reading:
     def run(self, passes: Sequence[Pass], values: NDArray[np.float32], codes: NDArray[np.uint8]) -> None:
         """Read the first scene of every date straight into the cube, bands side by side; then fuse the others."""
         around = surroundings(self.geobox)
-        chosen = [[scene for scene in group.scenes if touches(scene, around)] for group in passes]
+        chosen = [
+            [s for s in group.scenes if s.id not in group.lost and touches(s, around)] for group in passes
+        ]
         looks = []
         for number, scenes in enumerate(chosen):
             if scenes:

@@ -25,7 +25,7 @@ from landshift.acquire.recent import Recent
 from landshift.errors import SceneError
 from landshift.kernel.resample import Warp
 
-__all__ = ["TileCache", "TileReader"]
+__all__ = ["WARP_BYTES", "TileCache", "TileReader"]
 
 WARP_BYTES: Final = 128 * 2**20
 """Bound of the coordinates kept for the bands and dates still to come."""

@@ -63,7 +63,7 @@ def run(
 
 def finish(
     target: Annotated[Path, typer.Argument(help="Output folder of the shards, or the recipe.")] = Path("out"),
-    out: Out = Path("out"),
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Output folder, beside a recipe.")] = None,
     overrides: Set = None,
     *,
     json: Json = False,
@@ -74,10 +74,10 @@ def finish(
     """
     from landshift.cli.session import finish_and_tell, run_and_tell
 
-    if target.is_dir():
-        finish_and_tell(target, as_json=json)
+    if target.is_file():
+        run_and_tell(target, out or Path("out"), overrides or [], as_json=json)
     else:
-        run_and_tell(target, out, overrides or [], as_json=json)
+        finish_and_tell(target, alone=out or overrides, as_json=json)
 
 
 def labels(recipe: RecipeFile, out: Out = Path("out"), overrides: Set = None) -> None:

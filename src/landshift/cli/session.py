@@ -38,10 +38,26 @@ def run_and_tell(
     _tell(result, as_json=as_json)
 
 
-def finish_and_tell(out: Path, *, as_json: bool = False) -> None:
-    """Finish what shards began and print what became of it."""
+def finish_and_tell(out: Path, *, alone: object = None, as_json: bool = False) -> None:
+    """Finish what shards began and print what became of it.
+
+    Args:
+        out: Output folder of the shards.
+        alone: The value of a flag that goes with a recipe alone.
+        as_json: Whether to print JSON.
+
+    Raises:
+        ConfigError: Such a flag was given.
+    """
     from landshift.pipeline.run import finish
 
+    if alone:
+        raise ConfigError(
+            "a folder is finished by the recipe that its shards have noted, in that folder",
+            where=out,
+            got=str(alone),
+            hint="leave --out and --set out, or name the recipe: `landshift finish recipe.toml --out out`",
+        )
     with _stoppable(out):
         result = finish(out, watch=Terminal())
     _tell(result, as_json=as_json)

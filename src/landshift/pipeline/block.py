@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
 from landshift.pipeline.hearing import hearing
 from landshift.pipeline.holdout import Holdout, Score
+from landshift.pipeline.record import ReadError, Record, each_once
 from landshift.plan import Block, Journal, strips_of, tiles_of
 from landshift.scene import Pass
-from landshift.sensor import BAND_DIM, QUALITY
+from landshift.sensor import BAND_DIM
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STRIP_BYTES", "BlockWork", "Job", "Whole", "masked"]
 
+Passes: TypeAlias = Mapping[str, tuple[Pass, ...]]
 STRIP_BYTES: Final = 12 * 2**20
 """A product is made in strips whose pixels stay in the processor's cache, and in memory that is used again."""
 
@@ -50,10 +52,15 @@ class Job:
     """``reflectance``, ``backscatter`` or ``index``."""
     indices: tuple[str, ...]
     """Indices computed from the finished bands."""
-    layers: int
-    """Planes of its main variable: dates times bands."""
+    dates: int
+    """Dates it holds."""
     store: Path
     """Where it is written."""
+
+    @property
+    def layers(self) -> int:
+        """Planes of its main variable: dates times bands."""
+        return self.dates * len(self.bands)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +69,7 @@ class BlockWork:
 
     geobox: GeoBox
     """The whole grid."""
-    passes: Mapping[str, tuple[Pass, ...]]
+    passes: Passes
     """Dates by source."""
     bands: Mapping[str, tuple[str, ...]]
     """Bands by source."""
@@ -92,20 +99,36 @@ class BlockWork:
         from landshift.cube.store import write_block
 
         jobs, scored = self._unmade(block), self._unscored(block)
-        tiles = tiles_of(block, side=self.tile_px)
-        wholes = {job.name: Whole(block, self.reader.memory) for job in jobs}
-        work = partial(self._tile, wholes=wholes, scored=scored)
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="tile") as pool:
-            parts = list(pool.map(work, tiles))
+        done = self._computed(block, jobs, scored)
         for job in scored:
-            self._scores(job).finish(
-                block.name, Score.total([part.scores[job.name] for part in parts]).as_dict()
-            )
+            score = Score.total([part.scores[job.name] for part in done.parts])
+            score.unread, score.said = done.unread(job), done.said
+            self._scores(job).finish(block.name, score.as_dict())
         for job in jobs:
-            record = Record.total([part.records[job.name] for part in parts])
-            record.clipped += write_block(job.store, block, wholes.pop(job.name).cube)
+            record = Record.total([part.records[job.name] for part in done.parts])
+            record.unread, record.said = done.unread(job), done.said
+            record.clipped += write_block(job.store, block, done.wholes.pop(job.name).cube)
             self._records(job).finish(block.name, record.as_dict())
         return block.shape[0] * block.shape[1]
+
+    def _computed(self, block: Block, jobs: tuple[Job, ...], scored: tuple[Job, ...]) -> _Done:
+        """Compute a block in tiles. A scene that one of them cannot read is left out in all of them.
+
+        The memory limit decides the tiles: what is left out in one tile alone would let it decide the bytes.
+        """
+        errors: dict[str, list[ReadError]] = {}
+        while True:
+            passes = {name: _without(groups, errors.get(name, ())) for name, groups in self.passes.items()}
+            wholes = {job.name: Whole(block, self.reader.memory) for job in jobs}
+            work = partial(self._tile, passes=passes, wholes=wholes, scored=scored)
+            with ThreadPoolExecutor(self.threads, thread_name_prefix="tile") as pool:
+                parts = list(pool.map(work, tiles_of(block, side=self.tile_px)))
+            fresh = {name for part in parts for name, found in part.errors.items() if found}
+            for name in fresh:
+                found = [error for part in parts for error in part.errors.get(name, ())]
+                errors[name] = each_once([*errors.get(name, ()), *found])
+            if not fresh:
+                return _Done(parts=parts, wholes=wholes, errors=errors)
 
     def _unmade(self, block: Block) -> tuple[Job, ...]:
         """Products that this block is still to be made of."""
@@ -123,6 +146,19 @@ class BlockWork:
     def _scores(self, job: Job) -> Journal:
         return Journal(folder=self.journal / "holdout", key=self.holdout.key(job))
 
+    def unfinished(self, blocks: Sequence[Block]) -> list[Block]:
+        """Blocks for which anything is still to be done; each journal's folder is read once.
+
+        Args:
+            blocks: Among these.
+        """
+        done = [journal.names() for job in self.jobs for journal in self.journals(job)]
+        return [block for block in blocks if any(block.name not in names for names in done)]
+
+    def journals(self, job: Job) -> tuple[Journal, ...]:
+        """Where finished blocks of a product are noted: those written, and those scored where it has scores."""
+        return (self._records(job), self._scores(job)) if self.holdout.key(job) else (self._records(job),)
+
     def records(self, job: Job) -> list[dict[str, Any]]:
         """What every finished block noted of a product."""
         return list(self._records(job).records().values())
@@ -131,14 +167,18 @@ class BlockWork:
         """The hold-out errors of a product, by block; none where it has none."""
         return list(self._scores(job).records().values()) if self.holdout.key(job) else []
 
-    def _tile(self, tile: Block, *, wholes: Mapping[str, Whole], scored: tuple[Job, ...]) -> _Tile:
+    def _tile(
+        self, tile: Block, *, passes: Passes, wholes: Mapping[str, Whole], scored: tuple[Job, ...]
+    ) -> _Tile:
         """Read a tile once, add all products of it to the block, and score those that are to be."""
-        made, said = _Tile(), list[str]()
-        with hearing(said):
+        made = _Tile()
+        with hearing(made.said):
             wanted = tuple(job for job in self.jobs if job.name in wholes or job in scored)
-            cubes = {name: self._source(name, tile, wanted) for name in self.passes if _wanted(name, wanted)}
+            sources = dict.fromkeys(name for job in wanted for name in job.sources)
+            cubes = {name: self._source(name, tile, passes[name]) for name in sources}
+            made.errors.update((name, cube.attrs.pop("read_errors", [])) for name, cube in cubes.items())
             for job in wanted:
-                merged = _merge([cubes[name] for name in job.sources if name in cubes], job)
+                merged = _merge([cubes[name] for name in job.sources], job)
                 records, scores = [], []
                 for strip in strips_of(tile, pixels=STRIP_BYTES // (4 * job.layers)):
                     part = merged.isel(y=slice(strip.y[0] - tile.y[0], strip.y[1] - tile.y[0]))
@@ -148,20 +188,18 @@ class BlockWork:
                         records.append(Record())
                         wholes[job.name].put(strip, self._product(job, part, records[-1]))
                 made.scores[job.name], made.records[job.name] = Score.total(scores), Record.total(records)
-        told: list[Record | Score] = [*made.records.values(), *made.scores.values()]
-        for note in told:
-            note.said = list(dict.fromkeys(said))
         return made
 
-    def _source(self, name: str, tile: Block, jobs: tuple[Job, ...]) -> xr.Dataset:
-        """The masked cube of one source over one tile."""
-        bands = {band for job in jobs if name in job.sources for band in job.bands}
-        wanted = tuple(band for band in self.bands[name] if band in bands)
+    def _source(self, name: str, tile: Block, groups: tuple[Pass, ...]) -> xr.Dataset:
+        """The masked cube of one source over one tile.
+
+        All its bands are read, whichever products are still to be made: a pixel that lacks one of them is no look.
+        """
         return masked(
-            self.passes[name],
+            groups,
             tile.geobox(self.geobox),
             whole=self.geobox,
-            bands=wanted,
+            bands=self.bands[name],
             mask=self.mask,
             reader=self.reader,
             on_error=self.on_error,
@@ -172,7 +210,7 @@ class BlockWork:
         from landshift.ard.indices import index
         from landshift.cube.store import encode
 
-        record.look_at(cube, job)
+        record.look_at(cube, job.variable)
         product = job.step(cube)
         if job.indices:
             product = index(product, job.indices)
@@ -221,59 +259,37 @@ class Whole:
 
 @dataclass(frozen=True)
 class _Tile:
-    """What was counted and scored in a tile, by product."""
+    """What was counted, scored and met in a tile."""
 
     records: dict[str, Record] = field(default_factory=dict)
+    """Counts by product."""
     scores: dict[str, Score] = field(default_factory=dict)
+    """Hold-out errors by product."""
+    errors: dict[str, list[ReadError]] = field(default_factory=dict)
+    """Files that could not be read, by source."""
+    said: list[str] = field(default_factory=list)
+    """Quality warnings."""
 
 
-class Record:
-    """What is counted while a block is done."""
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """A block that is computed and not yet written."""
 
-    def __init__(self) -> None:
-        self.clipped = self.empty_px = 0
-        self.pixels = 0
-        self.seen: list[int] = []
-        self.clear: list[int] = []
-        self.filled: list[int] = []
-        self.unread: list[dict[str, str]] = []
-        self.said: list[str] = []
+    parts: list[_Tile]
+    """Its tiles."""
+    wholes: dict[str, Whole]
+    """Its products."""
+    errors: Mapping[str, list[ReadError]]
+    """Files for which scenes were left out, by source."""
 
-    def look_at(self, cube: xr.Dataset, job: Job) -> None:
-        """Count valid and clear pixels of every date."""
-        quality = cube["quality"].values
-        shown = np.isfinite(cube[job.variable].values[:, 0])
-        seen, clear = (quality != QUALITY["nodata"]).sum(axis=(1, 2)), shown.sum(axis=(1, 2))
-        self.seen = _plus(self.seen, seen.tolist())
-        self.clear = _plus(self.clear, clear.tolist())
-        self.pixels += int(quality[0].size)
-        self.unread = _each_once([*self.unread, *cube.attrs.get("read_errors", ())])
+    def unread(self, job: Job) -> list[ReadError]:
+        """Files for which scenes of a product's sources were left out, each once."""
+        return each_once([error for name in job.sources for error in self.errors.get(name, ())])
 
-    def look_back(self, stored: NDArray[np.int16]) -> None:
-        """Count pixels of every finished date that hold a value, and pixels that never do."""
-        from landshift.cube.layout import MISSING
-
-        holds = (stored != MISSING).any(axis=1)
-        self.filled = _plus(self.filled, holds.sum(axis=(1, 2)).tolist())
-        self.empty_px += int((~holds.any(axis=0)).sum())
-
-    @classmethod
-    def total(cls, parts: Sequence[Record]) -> Record:
-        """The counts of all tiles, added in their order."""
-        whole = cls()
-        for part in parts:
-            whole.clipped += part.clipped
-            whole.empty_px += part.empty_px
-            whole.unread = _each_once([*whole.unread, *part.unread])
-            whole.pixels += part.pixels
-            whole.seen, whole.clear = _plus(whole.seen, part.seen), _plus(whole.clear, part.clear)
-            whole.filled = _plus(whole.filled, part.filled)
-            whole.said = list(dict.fromkeys([*whole.said, *part.said]))
-        return whole
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values for the journal."""
-        return vars(self)
+    @property
+    def said(self) -> list[str]:
+        """Quality warnings, each once."""
+        return list(dict.fromkeys(sentence for part in self.parts for sentence in part.said))
 
 
 def masked(
@@ -317,16 +333,10 @@ def masked(
     return hidden.assign_attrs(read_errors=errors) if errors else hidden
 
 
-def _each_once(errors: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    """Read errors by scene and file, one for each file: tiles of a block and the mask's halo meet it again."""
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for one in sorted(errors, key=lambda one: (one["item"], one["where"], one["error"])):
-        found.setdefault((one["item"], one["where"]), one)
-    return list(found.values())
-
-
-def _wanted(name: str, jobs: tuple[Job, ...]) -> bool:
-    return any(name in job.sources for job in jobs)
+def _without(groups: tuple[Pass, ...], errors: Sequence[ReadError]) -> tuple[Pass, ...]:
+    """Dates with the scenes marked as lost that could not be read."""
+    lost = frozenset(error["item"] for error in errors)
+    return tuple(replace(group, lost=lost) for group in groups) if lost else groups
 
 
 def _merge(cubes: list[xr.Dataset], job: Job) -> xr.Dataset:
@@ -342,10 +352,5 @@ def _merge(cubes: list[xr.Dataset], job: Job) -> xr.Dataset:
     joined = xr.concat(
         cut, dim="time", combine_attrs="drop_conflicts", coords="minimal", compat="override", join="exact"
     )
-    joined.attrs["read_errors"] = [error for cube in cut for error in cube.attrs.get("read_errors", ())]
     order = np.lexsort((joined["item_ids"].values.astype(str), joined["time"].values))
     return joined.isel(time=order)  # as the dates of the store
-
-
-def _plus(old: list[int], new: list[int]) -> list[int]:
-    return [a + b for a, b in zip(old, new, strict=True)] if old else new

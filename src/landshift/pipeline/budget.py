@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from landshift.acquire.tiles import WARP_BYTES
 from landshift.config import bytes_of
-from landshift.plan import cores
+from landshift.plan import BLOCK_PX, cores
 
 if TYPE_CHECKING:
     from landshift.config.tables import Engine
@@ -17,8 +19,12 @@ __all__ = ["Budget", "Load", "Room", "memory_of"]
 
 PROGRAM: Final = 600 * 10**6
 """Bytes of a process that builds a block of a few pixels (581 MB measured): the interpreter, libraries, compiled code."""
+SLACK: Final = 0.08
+"""Share of the limit for what the allocator keeps and what is just being decoded and encoded (6 % measured)."""
 HELD: Final = 0.25
-"""Share of the rest for decoded source tiles that wait for neighbouring blocks."""
+"""Share of the rest for decoded source tiles that wait for neighbouring blocks, and for memory that waits for cubes."""
+IDLE: Final = 0.5
+"""Memory that waits for cubes, as a share of the tiles that wait; see :class:`landshift.acquire.tiles.TileReader`."""
 MARGIN_PX: Final = 60
 """Halo of a tile and its coordinates, on both sides together."""
 SMALLEST_PX: Final = 32
@@ -60,8 +66,8 @@ class Room:
 class Load:
     """What a block takes."""
 
-    block_px: int
-    """Side of a block."""
+    block: tuple[int, int]
+    """Rows and columns of the largest block."""
     blocks: float
     """Area of the place in whole blocks: narrow ones at the edge keep nobody busy."""
     tile: int
@@ -78,7 +84,13 @@ class Load:
             side: Side of a tile in pixels.
             threads: Tiles at once.
         """
-        return self.stored * self.block_px**2 + threads * (self.strip + self.tile * (side + MARGIN_PX) ** 2)
+        rows, cols = self.block
+        tile = (min(side, rows) + MARGIN_PX) * (min(side, cols) + MARGIN_PX)
+        return self.stored * rows * cols + threads * (self.strip + self.tile * tile)
+
+    def tiles(self, side: int) -> int:
+        """How many tiles of a side a block is cut into."""
+        return math.prod(math.ceil(length / side) for length in self.block)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +107,8 @@ class Budget:
     """Tiles of a block at once."""
     tile_px: int
     """Side of a tile."""
+    busy: int
+    """Workers that have something to do."""
     fits: bool = True
     """False where the limit is below the least that works."""
 
@@ -108,17 +122,20 @@ class Budget:
         """
         for at_once, threads, side in _cuts(room, load):
             processes = min(room.processes, at_once)
-            rest = room.memory - PROGRAM * (processes + room.parent)
+            rest = (
+                int((1 - SLACK) * room.memory) - PROGRAM * (processes + room.parent) - WARP_BYTES * processes
+            )
             tight = rest < room.memory // 4
             rest = max(rest, room.memory // 4)
-            busy = min(at_once, max(1, round(load.blocks)))
+            flying = min(at_once, math.ceil(load.blocks))
             found = cls(
                 memory=room.memory,
-                held_bytes=int(HELD * rest) // processes,
+                held_bytes=int(HELD * rest / (1 + IDLE)) // processes,
                 at_once=at_once,
                 threads=threads,
                 tile_px=side,
-                fits=not tight and busy * load.bytes(side, threads) <= (1 - HELD) * rest,
+                busy=min(room.workers, flying * threads),
+                fits=not tight and flying * load.bytes(side, threads) <= (1 - HELD) * rest,
             )
             if found.fits:
                 break
@@ -137,12 +154,13 @@ def _cuts(room: Room, load: Load) -> Iterator[tuple[int, int, int]]:
 
     Rather fewer blocks, and fewer tiles of one, than tiles that are mostly halo.
     """
-    for at_once in (room.workers,) if room.fixed else range(room.workers, 0, -1):
-        most = max(1, round(room.workers / min(at_once, load.blocks)))
-        for threads in range(most, 0, -1):
-            side = load.block_px if threads == 1 else load.block_px // 2
+    most = min(room.workers, math.ceil(load.blocks))
+    for at_once in (room.workers,) if room.fixed else range(most, 0, -1):
+        for threads in range(max(1, round(room.workers / min(at_once, load.blocks))), 0, -1):
+            side = BLOCK_PX if threads == 1 else BLOCK_PX // 2
             while side >= COARSE_PX:
-                yield at_once, threads, side
+                if load.tiles(side) >= threads:
+                    yield at_once, threads, side
                 side //= 2
     while side >= SMALLEST_PX:
         yield at_once, 1, side
@@ -159,10 +177,41 @@ def memory_of(text: str, whole: int | None = None) -> int:
     return bytes_of(text, where="engine.memory", whole=whole or _free())
 
 
-def _free() -> int:
-    info = Path("/proc/meminfo")
+def _free(root: Path = Path("/")) -> int:
+    """What the machine has free, or the group of processes that a container or a scheduler has put this one into."""
+    info = root / "proc/meminfo"
+    free = 4 * 2**30
     if info.is_file():
         for line in info.read_text().splitlines():
             if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return 4 * 2**30
+                free = int(line.split()[1]) * 1024
+    return max(0, min([free, *_left_to_groups(root)]))
+
+
+def _left_to_groups(root: Path) -> Iterator[int]:
+    """Limit less usage of every control group above this process; cached files do not count as used, they give way."""
+    file = root / "proc/self/cgroup"
+    for line in file.read_text().splitlines() if file.is_file() else ():
+        _, kinds, path = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / ("memory" if kinds else "")
+        own = top / path.lstrip("/")
+        for group in (own, *own.parents):
+            if group.is_relative_to(top):
+                yield from _left(group, *(_V1 if kinds else _V2))
+
+
+_V1: Final = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_V2: Final = ("memory.max", "memory.current", "inactive_file")
+"""Files of a control group that tell its limit and usage, and the line of ``memory.stat`` that tells of cached files."""
+
+
+def _left(group: Path, limit: str, usage: str, cached: str) -> Iterator[int]:
+    try:
+        most, used = (group / limit).read_text().strip(), int((group / usage).read_text())
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except OSError:  # no such group is seen from here
+        return
+    if most != "max":
+        yield int(most) - used + int(stat.get(cached, 0))

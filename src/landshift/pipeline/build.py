@@ -6,12 +6,14 @@ that a changed product is redone alone and a killed run loses only the blocks in
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
+import math
 import shutil
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -27,10 +29,10 @@ from landshift.pipeline import holdout
 from landshift.pipeline.block import STRIP_BYTES, BlockWork, Job
 from landshift.pipeline.budget import Budget, Load, Room
 from landshift.pipeline.cache import cache_of
+from landshift.pipeline.hearing import listening
 from landshift.plan import (
     Block,
     Executor,
-    Journal,
     Plan,
     ProcessExecutor,
     SerialExecutor,
@@ -53,7 +55,7 @@ CODES: Final = 12
 """Bytes per pixel and look of quality codes, with and without halo, and of masks while they are grown."""
 STRIPS: Final = 8
 """Arrays of a strip's size: looks, product, rounded numbers, and what the hold-out hides and guesses."""
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """Version of what a block holds: part of every product's key."""
 
 
@@ -96,6 +98,11 @@ class Build:
         return plan_blocks(self.context.survey.geobox, geometry=self.context.survey.outline)
 
     @cached_property
+    def jobs(self) -> tuple[Job, ...]:
+        """What to make of every block, product by product."""
+        return tuple(self._job(product) for product in self.context.recipe.products)
+
+    @cached_property
     def work(self) -> BlockWork:
         """What has to be done for a block; needs the stores of :meth:`prepare`."""
         context, plan = self.context, self.plan
@@ -104,7 +111,7 @@ class Build:
             passes=context.survey.passes,
             bands=context.survey.bands,
             mask=context.recipe.mask,
-            jobs=tuple(self._job(product) for product in context.recipe.products),
+            jobs=self.jobs,
             journal=context.out.hidden / "journal",
             holdout=holdout.Holdout(share=context.recipe.report.holdout, seed=context.recipe.report.seed),
             on_error=context.recipe.engine.on_error,
@@ -121,31 +128,27 @@ class Build:
     @cached_property
     def load(self) -> Load:
         """What a block takes: the looks of all sources, read and masked, and the products made of them."""
-        survey, recipe, plan = self.context.survey, self.context.recipe, self.plan
-        several = any(len(recipe.sources_of(product)) > 1 for product in recipe.products)
+        survey, plan = self.context.survey, self.plan
+        several = any(len(job.sources) > 1 for job in self.jobs)
         looks = sum(
             len(groups) * (4 * len(survey.bands[name]) * (1 + several) + CODES)
             for name, groups in survey.passes.items()
         )
-        stored = 0
-        for product in recipe.products:
-            dates = len(_times(self.timed(product), self._groups(product)))
-            bands = max(len(survey.bands[source.name]) for source in recipe.sources_of(product))
-            stored += dates * (2 * (bands + len(product.indices)) + 2)
-        area = sum(block.shape[0] * block.shape[1] for block in plan.blocks) / plan.block_px**2
+        rows, cols = zip(*(block.shape for block in plan.blocks), strict=True)
         return Load(
-            block_px=plan.block_px,
-            blocks=max(1.0, area),
+            block=(max(rows), max(cols)),
+            blocks=max(1.0, sum(map(math.prod, zip(rows, cols, strict=True))) / plan.block_px**2),
             tile=looks,
             strip=STRIPS * STRIP_BYTES,
-            stored=stored,
+            stored=sum(job.dates * (2 * (len(job.bands) + len(job.indices)) + 2) for job in self.jobs),
         )
 
     def __call__(self) -> dict[str, Any]:
         """Build what is not built; give counts for ``run.json``."""
         self.prepare()
-        for _ in self.do(block for block in self.plan.blocks if self.work.todo(block)):
-            pass
+        with contextlib.closing(self.do(self.work.unfinished(self.plan.blocks))) as done:
+            for _ in done:
+                pass
         return self._tables()
 
     def prepare(self) -> None:
@@ -154,20 +157,21 @@ class Build:
         for job in self.work.jobs:
             self._make_store(job)
 
-    def do(self, blocks: Iterable[Block]) -> Iterator[Block]:
-        """Do blocks; give each as soon as it is done.
+    def do(self, blocks: Iterable[Block]) -> Generator[Block]:
+        """Do blocks; give each as soon as it is done. Who stops listening closes it: what is in flight then ends first.
 
         Args:
             blocks: Which; the next is taken when a worker is free for it.
         """
         work, plan, watch = self.work, self.plan, self.context.watch
-        done, total = sum(not work.todo(block) for block in plan.blocks), len(plan.blocks)
+        total = len(plan.blocks)
+        done = total - len(work.unfinished(plan.blocks))
         layers = sum(len(groups) * len(work.bands[name]) for name, groups in work.passes.items())
         begin, pixels = time.perf_counter(), 0
         if not self.budget.fits:
             watch.say(f"build: engine.memory is {self.budget}")
         watch.progress(done, total, "blocks")
-        with work.reader:
+        with work.reader, listening():
             for block, count in executor_of(self.context.recipe.engine, at_once=self.budget.at_once).run(
                 work, blocks
             ):
@@ -179,7 +183,8 @@ class Build:
     def _job(self, product: Product) -> Job:
         """What to make of every block for a product."""
         context, groups = self.context, self._groups(product)
-        names = tuple(source.name for source in context.recipe.sources_of(product))
+        passes = context.survey.passes
+        names = tuple(source.name for source in context.recipe.sources_of(product) if passes[source.name])
         step = self.timed(product)
         if _of_looks(step):
             _refuse_one_moment(product.name, groups)
@@ -192,14 +197,16 @@ class Build:
             bands=bands,
             variable=_variable(groups),
             indices=tuple(name.lower() for name in product.indices),
-            layers=len(_times(step, groups)) * len(bands),
+            dates=len(_times(step, groups)),
             store=context.cube(product),
         )
 
     def _groups(self, product: Product) -> list[Pass]:
         """The dates of a product's sources."""
         names = [source.name for source in self.context.recipe.sources_of(product)]
-        groups = sorted((group for name in names for group in self.context.survey.passes[name]), key=_when)
+        groups = sorted(
+            (group for name in names for group in self.context.survey.passes[name]), key=lambda one: one.order
+        )
         if not groups:
             raise ConfigError(f"product {product.name} has no scenes", hint="look with `landshift search`")
         return groups
@@ -216,7 +223,7 @@ class Build:
             shutil.rmtree(hidden / "journal" / "build" / job.key, ignore_errors=True)
             shutil.rmtree(job.store, ignore_errors=True)
         if self.context.recipe.engine.on_error == "raise":
-            self._reopen_holes(job.key)
+            self._reopen_holes(job)
         groups = self._groups(self.context.recipe.product(job.name))
         create(
             job.store,
@@ -233,13 +240,13 @@ class Build:
         )
         write_atomic(marker, job.key.encode())
 
-    def _reopen_holes(self, key: str) -> None:
+    def _reopen_holes(self, job: Job) -> None:
         """Do blocks anew in which an earlier run has skipped files: now they are to be read, or to stop the run."""
         from landshift.pipeline.tally import holes
 
-        journal = Journal(folder=self.context.out.hidden / "journal" / "build", key=key)
-        for block in holes(journal):
-            journal.path(block).unlink()
+        for journal in self.work.journals(job):
+            for block in holes(journal):
+                journal.path(block).unlink()
 
     def _drop_strangers(self) -> None:
         """Remove stores of products that the recipe no longer has."""
@@ -291,7 +298,7 @@ def executor_of(engine: Engine, *, at_once: int) -> Executor:
 def _refuse_one_moment(product: str, groups: Sequence[Pass]) -> None:
     """Two looks of the very same moment cannot share a time axis of looks."""
     for one, other in itertools.pairwise(groups):
-        if _stamp(one) == _stamp(other):
+        if one.stamp == other.stamp:
             raise ConfigError(
                 f"product {product} holds every look at its own time, and two looks are of the same moment",
                 where=f"{one.time:%Y-%m-%dT%H:%M:%S.%fZ}",
@@ -348,12 +355,4 @@ def _of_looks(step: Any) -> bool:
 
 def _times(step: Any, groups: Sequence[Pass]) -> NDArray[np.datetime64]:
     """Dates of a product, UTC."""
-    return np.asarray(step.times(np.array([_stamp(group) for group in groups], "datetime64[ns]")))
-
-
-def _when(group: Pass) -> tuple[Any, str]:
-    return (group.time, group.item_ids)
-
-
-def _stamp(group: Pass) -> np.datetime64:
-    return np.datetime64(group.time.replace(tzinfo=None), "ns")
+    return np.asarray(step.times(np.array([group.stamp for group in groups], "datetime64[ns]")))

@@ -9,8 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe
 from landshift.pipeline.budget import memory_of
@@ -156,22 +154,18 @@ def _reading(context: Context) -> dict[str, Any]:
 def _writing(context: Context) -> dict[str, Any]:
     grid, values, products = context.survey.geobox, 0.0, {}
     build = Build(context)
-    for product in context.recipe.products:
-        names = [source.name for source in context.recipe.sources_of(product)]
-        groups = [group for name in names for group in context.survey.passes[name]]
-        observed = np.array(sorted(np.datetime64(g.time.replace(tzinfo=None), "ns") for g in groups))
-        dates = len(build.timed(product).times(observed))
-        layers = len(context.survey.bands[names[0]]) + len(product.indices)
-        raw = dates * layers * grid.shape[0] * grid.shape[1]
-        products[product.name] = f"{dates} dates x {layers} layers, about {_size(2 * raw * PACKED)}"
-        values += raw + len(groups) * layers * grid.shape[0] * grid.shape[1]
-    budget = build.budget
-    workers = budget.at_once * budget.threads
+    for job in build.jobs:
+        looks = sum(len(context.survey.passes[name]) for name in job.sources)
+        layers = len(job.bands) + len(job.indices)
+        raw = job.dates * layers * grid.shape[0] * grid.shape[1]
+        products[job.name] = f"{job.dates} dates x {layers} layers, about {_size(2 * raw * PACKED)}"
+        values += raw + looks * layers * grid.shape[0] * grid.shape[1]
+    workers = build.budget.busy
     free = shutil.disk_usage(Path.cwd()).free
     return {
         "products": products,
         "disk free": _size(free),
-        "memory limit": str(budget),
+        "memory limit": str(build.budget),
         "build time": f"about {max(1, round(values / RATE / workers))} s on {workers} workers, training not counted",
     }
 

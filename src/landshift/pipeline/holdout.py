@@ -7,13 +7,14 @@ anybody could use: the nearest kept look, and the mean of all kept looks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from landshift.kernel.holdout import baselines, hidden, tally
 from landshift.pipeline.output import hash_of
+from landshift.pipeline.record import ReadError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,12 +77,16 @@ class Holdout:
         return made
 
 
+@dataclass
 class Score:
     """Sums of the errors at hidden looks: whole numbers, the same in any order; see :func:`landshift.kernel.holdout.tally`."""
 
-    def __init__(self) -> None:
-        self.errors: dict[str, list[int]] = {}
-        self.said: list[str] = []
+    errors: dict[str, list[int]] = field(default_factory=dict)
+    """Number, squares and magnitudes of errors by ``<band>/<method>``."""
+    unread: list[ReadError] = field(default_factory=list)
+    """Files for which scenes were left out of the block."""
+    said: list[str] = field(default_factory=list)
+    """Quality warnings."""
 
     def add(self, name: str, sums: Sequence[int]) -> None:
         """Add number, squares and magnitudes of errors under the name of a band and a method."""
@@ -94,11 +99,10 @@ class Score:
         """The sums of all tiles."""
         whole = cls()
         for part in parts:
-            whole.said = list(dict.fromkeys([*whole.said, *part.said]))
             for name, sums in part.errors.items():
                 whole.add(name, sums)
         return whole
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values for the journal."""
-        return vars(self)
+        return asdict(self)

@@ -247,11 +247,7 @@ class Output:
         found: dict[str, None] = {}
         for done in results:
             file = self._notes(done.name, done.key)
-            found |= (
-                dict.fromkeys(json.loads(line) for line in file.read_text().splitlines())
-                if file.is_file()
-                else {}
-            )
+            found |= dict.fromkeys(_lines(file)) if file.is_file() else {}
         return tuple(found)
 
     @contextlib.contextmanager
@@ -259,6 +255,9 @@ class Output:
         """Write quality warnings down as they are given, so that a kill does not lose them."""
         file = self._notes(stage.name, stage.key)
         file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_file() and not file.read_bytes().endswith(b"\n"):
+            with file.open("a", encoding="utf-8") as notes:
+                notes.write("\n")  # a kill has torn the last line: what comes now begins its own
         with warnings.catch_warnings():
             warnings.simplefilter("always", DataQualityWarning)
             shown = warnings.showwarning
@@ -299,6 +298,13 @@ class Output:
             "record": record,
         }
         write_atomic(marker, json.dumps(facts, sort_keys=True, default=str).encode())
+
+
+def _lines(file: Path) -> Iterator[str]:
+    """The values of a file of one a line; a line that a kill has torn is none."""
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
 
 
 def _made(held: Mapping[str, Any], stage: Stage) -> list[str]:

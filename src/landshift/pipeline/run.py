@@ -14,6 +14,7 @@ import landshift
 from landshift.config import Recipe
 from landshift.errors import ConfigError, DataQualityWarning, StoreError
 from landshift.pipeline import stages
+from landshift.pipeline.hearing import quality_sentences
 from landshift.pipeline.output import Output, StageResult, hash_of
 from landshift.pipeline.shards import SharedRun
 from landshift.pipeline.survey import Survey
@@ -86,7 +87,7 @@ def run(
         context = stages.find(made, output, heard, crop_m=try_m)
         output.prepare(context.survey.place)
         results = _do(context, until)
-        said = tuple(dict.fromkeys([*_sentences(caught), *output.warnings(results)]))
+        said = tuple(dict.fromkeys([*quality_sentences(caught), *output.warnings(results)]))
         result = RunResult(
             out=folder,
             stages=tuple(results),
@@ -179,12 +180,3 @@ def _versions() -> dict[str, str]:
         name: version(name)
         for name in ("numpy", "numba", "rasterio", "xarray", "zarr", "torch", "scikit-learn")
     }
-
-
-def _sentences(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
-    """Quality warnings, each once, in order."""
-    return tuple(
-        dict.fromkeys(
-            str(entry.message) for entry in caught if issubclass(entry.category, DataQualityWarning)
-        )
-    )

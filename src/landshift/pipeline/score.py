@@ -59,7 +59,7 @@ def _cube_rows(context: Context, truth: Path) -> list[dict[str, Any]]:
 
     files = sorted((truth / "clear").glob("*.tif"))
     when = {
-        scene.id: group.time
+        scene.id: group.stamp
         for groups in context.survey.passes.values()
         for group in groups
         for scene in group.scenes
@@ -74,7 +74,7 @@ def _cube_rows(context: Context, truth: Path) -> list[dict[str, Any]]:
             if file.stem not in when:
                 continue
             real = _clear(file, [str(band) for band in cube["band"].values], context.survey.geobox)
-            said = _at(cube["reflectance"], np.datetime64(when[file.stem].replace(tzinfo=None), "ns"))
+            said = _at(cube["reflectance"], when[file.stem])
             error = (said - real)[np.isfinite(said) & np.isfinite(real)].astype(np.float64)
             squares, count = squares + float(np.square(error).sum()), count + error.size
         if count:

@@ -7,6 +7,7 @@ comes after the blocks, and blocks whose shard died, is left to :func:`landshift
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import tomllib
@@ -15,13 +16,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from landshift.config import Recipe
 from landshift.errors import ConfigError, DataQualityWarning, StoreError
 from landshift.pipeline import stages
 from landshift.pipeline.build import Build
 from landshift.pipeline.claims import Claim, Claims
+from landshift.pipeline.hearing import quality_sentences
 from landshift.pipeline.output import Output, hash_of
 from landshift.pipeline.watch import Quiet, Watch
 from landshift.plan import Block, write_atomic
@@ -107,18 +109,35 @@ class SharedRun:
 
     @classmethod
     def load(cls, output: Output) -> Self | None:
-        """What an output folder says; None where no shard has been at work."""
-        try:
-            said = tomllib.loads(_file(output).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        """What an output folder says; None where no shard has been at work.
+
+        Raises:
+            StoreError: Its recipe is one that this version does not understand.
+        """
+        said = _said(output)
+        if not said:
             return None
-        return cls(recipe=Recipe.of(said["recipe"], base=Path(said["base"])), state=said["state"])
+        try:
+            recipe = Recipe.of(said["recipe"], base=Path(said["base"]))
+        except ConfigError as error:
+            raise StoreError(
+                "shards of another version have been at work in this folder",
+                where=_file(output),
+                got=error.message,
+                hint="finish them with that version, or give theirs up with `landshift run` without --shard",
+            ) from error
+        return cls(recipe=recipe, state=said["state"])
 
     def save(self, output: Output) -> None:
         """Write it down."""
         import tomli_w
 
-        said = {"state": self.state, "base": str(self.recipe.base.resolve()), "recipe": self.recipe.values}
+        said = {
+            "key": self.key,
+            "state": self.state,
+            "base": str(self.recipe.base.resolve()),
+            "recipe": self.recipe.values,
+        }
         write_atomic(_file(output), tomli_w.dumps(said).encode())
 
     @classmethod
@@ -130,13 +149,11 @@ class SharedRun:
             recipe: What is run now. The shards of another recipe cannot be finished any more.
         """
         output.claims().clear()
-        held = cls.load(output)
-        if held is None:
-            return
-        if held.key == cls(recipe=recipe).key:
-            cls(recipe=held.recipe, state="closed").save(output)
+        held, mine = _said(output), cls(recipe=recipe, state="closed")
+        if held.get("key") == mine.key:
+            mine.save(output)
         else:
-            _file(output).unlink()
+            _file(output).unlink(missing_ok=True)
 
 
 def run_shard(
@@ -163,12 +180,12 @@ def run_shard(
         claims = output.claims(str(shard))
         build = _join(made, output, claims, heard)
         built = 0 if build is None else _do(build, shard, claims)
-        left = 0 if build is None else sum(bool(build.work.todo(block)) for block in build.plan.blocks)
+        left = 0 if build is None else len(build.work.unfinished(build.plan.blocks))
     return ShardResult(
         out=output.path,
         built=built,
         left=left,
-        warnings=tuple(dict.fromkeys(str(entry.message) for entry in caught)),
+        warnings=quality_sentences(caught),
         seconds=time.perf_counter() - begin,
     )
 
@@ -240,9 +257,10 @@ def _do(build: Build, shard: Shard, claims: Claims) -> int:
 
     built = 0
     try:
-        for block in build.do(free()):
-            held.pop(block).release()
-            built += 1
+        with contextlib.closing(build.do(free())) as done:
+            for block in done:
+                held.pop(block).release()
+                built += 1
     finally:
         for claim in held.values():
             claim.release()
@@ -251,3 +269,11 @@ def _do(build: Build, shard: Shard, claims: Claims) -> int:
 
 def _file(output: Output) -> Path:
     return output.hidden / "shards.toml"
+
+
+def _said(output: Output) -> dict[str, Any]:
+    """What the file says, whichever version has written it; nothing where there is none."""
+    try:
+        return tomllib.loads(_file(output).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}

@@ -13,13 +13,11 @@ from landshift.config import Product, Recipe
 from landshift.errors import LabelError
 from landshift.pipeline.mark import input_mark
 from landshift.pipeline.output import Output, Stage, hash_of
-from landshift.pipeline.survey import Survey, survey
+from landshift.pipeline.survey import Survey, plain_grid, survey
 from landshift.pipeline.watch import Watch
 from landshift.step import table
 
 if TYPE_CHECKING:
-    from odc.geo.geobox import GeoBox
-
     from landshift.cube.classes import LandClass
 
 __all__ = [
@@ -104,12 +102,6 @@ def find(recipe: Recipe, output: Output, watch: Watch, *, crop_m: float | None =
         output.expect(plain_grid(grid_of(recipe.place, base=recipe.base)))
     found = survey(recipe, out=output.path, crop_m=crop_m, progress=watch.progress)
     return Context(recipe=recipe, out=output, survey=found, watch=watch)
-
-
-def plain_grid(geobox: GeoBox) -> dict[str, Any]:
-    """A grid as plain values."""
-    transform = [float(value) for value in geobox.affine[:6]]
-    return {"crs": str(geobox.crs), "transform": transform, "shape": list(geobox.shape)}
 
 
 def inventory(context: Context) -> Stage:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
     from odc.geo.geom import Geometry
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Survey", "plain_grid", "survey"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -58,11 +58,7 @@ class Survey:
     @property
     def place(self) -> dict[str, Any]:
         """The grid as plain values, and a hash of the outline where there is one."""
-        grid = {
-            "crs": str(self.geobox.crs),
-            "transform": [float(value) for value in self.geobox.affine[:6]],
-            "shape": list(self.geobox.shape),
-        }
+        grid = plain_grid(self.geobox)
         return grid if self.outline is None else grid | {"outline": hash_of(self.outline.wkt)}
 
     def fingerprint(self, source: str) -> str:
@@ -132,6 +128,12 @@ def survey(
         skipped=tuple(skipped),
         items=kept,
     )
+
+
+def plain_grid(geobox: GeoBox) -> dict[str, Any]:
+    """A grid as plain values."""
+    transform = [float(value) for value in geobox.affine[:6]]
+    return {"crs": str(geobox.crs), "transform": transform, "shape": list(geobox.shape)}
 
 
 def _search(

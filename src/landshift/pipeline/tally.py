@@ -120,10 +120,7 @@ def write_clear(
     told: set[str] = set()
     for job in jobs:
         found = records[job.name]
-        groups = sorted(
-            (group for name in job.sources for group in passes[name]),
-            key=lambda group: (group.time, group.item_ids),
-        )
+        groups = sorted((group for name in job.sources for group in passes[name]), key=lambda one: one.order)
         pixels = sum(record["pixels"] for record in found)
         fresh = {name for name in job.sources if name not in told}
         told |= fresh
