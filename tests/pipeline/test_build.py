@@ -48,6 +48,22 @@ def again(serial: RunResult, tmp_path: Path) -> Path:
     return Path(shutil.copytree(serial.out, tmp_path / "again"))
 
 
+def test_a_file_that_is_gone_is_made_anew_and_nothing_else(
+    serial: RunResult, strip: Strip, again: Path
+) -> None:
+    store = next(iter(sorted((again / "cubes").glob("*.zarr"))))
+    files = sorted(
+        file for file in (store / "reflectance").rglob("*") if file.is_file() and file.name != "zarr.json"
+    )
+    times = {file: file.stat().st_mtime_ns for file in files}
+    files[0].unlink()
+    made = next(stage for stage in build(strip(), again).stages if stage.name == "build")
+    assert (made.state, "block" in made.why) == ("redone", True)
+    assert differing(contents(serial.out), contents(again)) == []
+    kept = [file for file in files if file.stat().st_mtime_ns == times[file]]
+    assert 0 < len(kept) < len(files)
+
+
 @pytest.mark.parametrize(
     "engine",
     [

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Problem", "check"]
 
-_AGAIN = "remove the store and run again"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
@@ -171,7 +169,7 @@ def _absent(
         )
         bands = layout.names_of(array.name)
         of = f" of {bands[shard.name]}" if bands else ""
-        text = f"missing: dates {stamps[shard.start]} to {stamps[last]}{of} in block {name}: {_AGAIN}"
+        text = f"missing: dates {stamps[shard.start]} to {stamps[last]}{of} in block {name}: run again to make it anew"
         yield Problem(kind="missing", where=shard.file, text=text)
 
 
@@ -199,7 +197,7 @@ def _shard(path: Path, array: Array, shard: Shard) -> tuple[list[Problem], set[i
 
 
 def _damaged(shard: Shard, reason: str) -> Problem:
-    return Problem(kind="damaged", where=shard.file, text=f"{reason}: {_AGAIN}")
+    return Problem(kind="damaged", where=shard.file, text=f"{reason}: remove this file and run again")
 
 
 def _has_value(values: NDArray[Any], array: Array) -> NDArray[np.bool_]:

@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-__all__ = ["clean_partials", "create", "encode", "geobox_of", "layout_of", "open_cube", "write_block"]
+__all__ = [
+    "clean_partials",
+    "create",
+    "encode",
+    "geobox_of",
+    "lacking",
+    "layout_of",
+    "open_cube",
+    "write_block",
+]
 
 _Encoded: TypeAlias = tuple[list[bytes | None], int]
 _ENCODING = frozenset({"scale_factor", "_FillValue", "coordinates"})
@@ -150,6 +159,28 @@ def write_block(path: Path, block: Block, cube: xr.Dataset, *, threads: int | No
                 for future in futures:
                     future.cancel()
     return clipped
+
+
+def lacking(path: Path, blocks: Iterable[Block]) -> list[Block]:
+    """Blocks of which a file is not there.
+
+    Args:
+        path: A store.
+        blocks: Blocks of its plan.
+
+    Raises:
+        StoreError: There is no store, or its metadata cannot be read.
+    """
+    layout = layout_of(path)
+    return [
+        block
+        for block in blocks
+        if not all(
+            (path / shard.file).is_file()
+            for array in layout.arrays
+            for shard in array.shards(block.row, block.col)
+        )
+    ]
 
 
 def encode(cube: xr.Dataset) -> tuple[xr.Dataset, int]:

@@ -151,6 +151,19 @@ class Build:
                 pass
         return self._tables()
 
+    def lost(self) -> list[str]:
+        """Blocks that are noted as done and of which files are gone; they are taken from the journal."""
+        from landshift.cube.store import lacking
+
+        found = []
+        for job in self.work.jobs:
+            journal = self.work.journals(job)[0]
+            done = [block for block in self.plan.blocks if journal.done(block.name)]
+            for block in lacking(job.store, done):
+                journal.path(block.name).unlink()
+                found.append(f"block {block.name} of {job.name}")
+        return found
+
     def prepare(self) -> None:
         """Make the stores that the recipe asks for, and remove all others."""
         self._drop_strangers()

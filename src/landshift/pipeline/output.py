@@ -41,6 +41,8 @@ class Stage:
     """Files and folders it makes, relative to the output folder; removed before it is done anew."""
     tables: tuple[str, ...] = ()
     """Names of the tables it may write; removed too, so that none of an earlier recipe stays."""
+    lost: Callable[[], Sequence[str]] = tuple
+    """Names parts of its outputs that are gone since it was done, for the work to make anew."""
     clears: bool = True
     """False where the work itself decides what of its outputs is out of date; its tables go all the same."""
 
@@ -206,6 +208,8 @@ class Output:
         marker = self._marker(stage)
         held = json.loads(marker.read_text()) if marker.is_file() else {}
         missing = [name for name in _made(held, stage) if not (self.path / name).exists()]
+        if held.get("key") == key and held.get("state") == "done" and not missing:
+            missing = list(stage.lost())
         if held.get("key") == key and held.get("state") == "done" and not missing:
             self.say(f"{stage.name}: up to date")
             return StageResult(

@@ -155,6 +155,7 @@ def build(context: Context, keys: Keys) -> Stage:
         work=work,
         outputs=tuple(f"cubes/{product.name}.zarr" for product in context.recipe.products),
         tables=("clear", "holdout", "read_errors"),
+        lost=work.lost,
         clears=False,
     )
 
