@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -96,7 +96,8 @@ def labels(source: Labels, geobox: GeoBox, *, out: Path) -> dict[str, Any]:
 
     Returns:
         What was counted: ``pixels`` by year and class, ``conflicts`` (pixels claimed by two classes),
-        ``unmapped`` (source values that no class takes), ``features`` used.
+        ``unmapped`` (source values that no class takes), ``missing`` (classes without a pixel); of vector files
+        ``features`` used, ``outside`` the place and in ``total``, and ``repaired`` (self-crossing shapes).
 
     Raises:
         LabelError: The labels do not overlap the place, have no CRS, no such field, or no pixel got one.
@@ -119,15 +120,17 @@ def labels(source: Labels, geobox: GeoBox, *, out: Path) -> dict[str, Any]:
         attrs={"classes": records},
     )
     counted = _write(opened, plan, out)
+    found = opened.counts()
     if not counted.any():
         shutil.rmtree(out)
         raise LabelError(
             "no pixel got a label",
             where=source.path,
-            got=opened.counts(),
-            hint="polygons smaller than a pixel need rule = 'all_touched'; otherwise look at classes and reclass",
+            got=_in_words(found),
+            hint="polygons smaller than a pixel need rule = 'all_touched'; otherwise look at field, classes and reclass",
         )
-    found = opened.counts()
+    bare = [one.name for one in opened.table.classes if not counted[:, one.value].any()]
+    found["missing"] = [*bare, *found.pop("elsewhere", ())]
     _warn(source, found)
     pixels = {
         str(year): {one.name: int(row[one.value]) for one in opened.table.classes}
@@ -223,11 +226,42 @@ def _grid(plan: Plan, block: Block) -> GeoBox:
     return block.geobox(plan.geobox)
 
 
-def _warn(source: Labels, found: Mapping[str, Any]) -> None:
-    if found.get("unmapped"):
-        listed = ", ".join(map(str, found["unmapped"][:10]))
-        text = f"labels: no class takes the values {listed} of {Path(source.path).name}: left unlabelled"
-        warnings.warn(text, DataQualityWarning, stacklevel=3)
+def _in_words(found: Mapping[str, Any]) -> str:
+    """What was counted, as a sentence."""
+    said = []
+    if "features" in found:
+        said.append(f"{found['features']} features of a class at the place")
+    if found.get("outside"):
+        said.append(f"{found['outside']} of {found['total']} features outside it")
     if found.get("conflicts"):
-        text = f"labels: {found['conflicts']} pixels are claimed by two classes: left unlabelled"
-        warnings.warn(text, DataQualityWarning, stacklevel=3)
+        said.append(f"{found['conflicts']} pixels claimed by two classes")
+    if found.get("unmapped"):
+        said.append(f"no class for the values {_listed(found['unmapped'])}")
+    return "; ".join(said) or "no value of a class"
+
+
+def _listed(names: Sequence[object]) -> str:
+    return ", ".join(map(str, names[:10])) + (", ..." if len(names) > 10 else "")
+
+
+def _warn(source: Labels, found: Mapping[str, Any]) -> None:
+    said = []
+    if found.get("unmapped"):
+        name = Path(source.path).name
+        said.append(f"no class takes the values {_listed(found['unmapped'])} of {name}: left unlabelled")
+    if found.get("conflicts"):
+        said.append(f"{found['conflicts']} pixels are claimed by two classes: left unlabelled")
+    if found.get("repaired"):
+        one = found["repaired"] == 1
+        crossing = "shape crosses itself or is" if one else "shapes cross themselves or are"
+        said.append(f"{found['repaired']} {crossing} otherwise broken: repaired, which may change its ground")
+    if found.get("missing"):
+        away, names = found.get("outside"), _listed(found["missing"])
+        lead = f"{away} of {found['total']} features lie outside the place; " if away else ""
+        said.append(
+            lead
+            + (f"classes {names} have" if len(found["missing"]) > 1 else f"class {names} has")
+            + " no pixel here"
+        )
+    for text in said:
+        warnings.warn(f"labels: {text}", DataQualityWarning, stacklevel=3)
