@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
     from shapely.geometry.base import BaseGeometry
 
+    from landshift.cube.classes import LandClass
     from landshift.cube.labels import Labels
 
 __all__ = ["VectorLabels", "burn", "overlap_error", "vector_files"]
@@ -60,6 +61,11 @@ class VectorLabels:
         self.years: tuple[int, ...] = tuple(sorted(years)) or (source.year or 1970,)
         self._rows, self._tree = rows, STRtree(rows.geometry.values)
         self._conflicts = 0
+
+    @property
+    def known(self) -> tuple[LandClass, ...]:
+        """Their classes."""
+        return self.table.classes
 
     def block(self, year: int, geobox: GeoBox) -> NDArray[np.uint8]:
         """Labels of a year over a block; pixels that two classes claim stay unlabelled and are counted."""

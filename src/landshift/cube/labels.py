@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-__all__ = ["LabelSource", "Labels", "label_classes", "labels", "read_labels"]
+__all__ = ["LabelSource", "Labels", "label_classes", "labels", "open_labels", "read_labels"]
 
 _RASTERS = frozenset({".tif", ".tiff", ".vrt", ".img", ".jp2", ".kea", ".asc", ".nc"})
 
@@ -77,6 +77,11 @@ class LabelSource(Protocol):
     years: tuple[int, ...]
     """Their years, ascending."""
 
+    @property
+    def known(self) -> tuple[LandClass, ...] | None:
+        """Their classes, as far as they are known before any pixel is read."""
+        ...
+
     def block(self, year: int, geobox: GeoBox) -> NDArray[np.uint8]:
         """Labels of a year over a block, 0 = unlabelled."""
         ...
@@ -106,7 +111,7 @@ def labels(source: Labels, geobox: GeoBox, *, out: Path) -> dict[str, Any]:
     """
     from landshift.cube.store import create
 
-    opened = _open(source, geobox)
+    opened = open_labels(source, geobox)
     plan = plan_blocks(geobox)
     records = as_records(opened.table.classes)
     shutil.rmtree(out, ignore_errors=True)
@@ -185,8 +190,13 @@ def table_of(source: Labels) -> Reclass | None:
     return None if source.classes is None else from_mapping(source.classes, source.colours or {})
 
 
-def _open(source: Labels, geobox: GeoBox) -> LabelSource:
-    """The reader for a file: raster by its ending, else vector."""
+def open_labels(source: Labels, geobox: GeoBox) -> LabelSource:
+    """The reader for a file: raster by its ending, else vector. No pixel is read yet.
+
+    Raises:
+        LabelError: The labels do not overlap the place, have no CRS, no such field or no shape.
+        ConfigError: There is no year, or the mapping does not hold.
+    """
     if source.year is None and source.year_field is None:
         raise ConfigError(
             "labels need a year",
