@@ -72,10 +72,13 @@ class Labels:
 class LabelSource(Protocol):
     """Labels that can be brought to the grid block by block."""
 
-    table: Reclass
-    """Their classes."""
     years: tuple[int, ...]
     """Their years, ascending."""
+
+    @property
+    def table(self) -> Reclass:
+        """Their classes."""
+        ...
 
     @property
     def known(self) -> tuple[LandClass, ...] | None:
