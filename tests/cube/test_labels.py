@@ -298,6 +298,56 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
         reclass.load(str(path))
 
 
+def test_a_class_that_lies_elsewhere_is_named(tmp_path: Path) -> None:
+    """One of three files, then two of five features of one file, lie outside the place."""
+    folder = tmp_path / "training"
+    folder.mkdir()
+    here, far = pixel_box(0, 0, 10, 10), box(4_200_000, 3_200_000, 4_201_000, 3_201_000)
+    for name, shape in (("forest", here), ("water", pixel_box(20, 0, 30, 10)), ("grass", far)):
+        gpd.GeoDataFrame({"id": [1]}, geometry=[shape], crs="EPSG:3035").to_file(folder / f"{name}.gpkg")
+    with pytest.warns(DataQualityWarning) as warned:
+        record = Labels(path=str(folder), year=2020)(GRID, out=tmp_path / "l.zarr")
+    said = [str(one.message) for one in warned if one.category is DataQualityWarning]
+    assert said == ["labels: 1 of 3 features lie outside the place; class grass has no pixel here"]
+    assert (record["features"], record["outside"], record["missing"]) == (2, 1, ["grass"])
+    rows = [(here, "a"), (far, "a"), (far, "b"), (far, "c"), (pixel_box(20, 0, 30, 10), "d")]
+    path = parcels(tmp_path / "p.gpkg", rows)
+    with pytest.warns(DataQualityWarning, match="3 of 5 features .* classes b, c have no pixel here"):
+        Labels(path=str(path), year=2020)(GRID, out=tmp_path / "l.zarr")
+    mapped = Labels(path=str(path), year=2020, classes={"a": "lake", "b": "wood", "c": "wood", "d": "lake"})
+    with pytest.warns(DataQualityWarning, match="class wood has no pixel here"):
+        assert mapped(GRID, out=tmp_path / "l.zarr")["missing"] == ["wood"]
+
+
+def test_features_elsewhere_of_classes_that_are_here_are_only_counted(tmp_path: Path) -> None:
+    far = box(4_200_000, 3_200_000, 4_201_000, 3_201_000)
+    path = parcels(tmp_path / "p.gpkg", [(pixel_box(0, 0, 10, 10), "a"), (far, "a")])
+    record = Labels(path=str(path), year=2020)(GRID, out=tmp_path / "l.zarr")
+    assert (record["features"], record["outside"], record["missing"]) == (1, 1, [])
+
+
+def test_shapes_that_cross_themselves_are_counted(tmp_path: Path) -> None:
+    bow = Polygon([(WEST, SOUTH), (WEST + 400, SOUTH + 400), (WEST + 400, SOUTH), (WEST, SOUTH + 400)])
+    path = parcels(tmp_path / "p.gpkg", [(bow, "a"), (pixel_box(0, 0, 10, 10), "a")])
+    with pytest.warns(DataQualityWarning, match="1 shape crosses itself"):
+        record = Labels(path=str(path), year=2020)(GRID, out=tmp_path / "l.zarr")
+    assert record["repaired"] == 1
+    assert record["pixels"]["2020"]["a"] > 100 + 40 * 40 / 3
+
+
+def test_no_label_at_all_is_said_in_words(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.gpkg"
+    gpd.GeoDataFrame({"class": []}, geometry=[], crs="EPSG:3035").to_file(empty)
+    with pytest.raises(LabelError, match="no feature") as caught:
+        Labels(path=str(empty), year=2020)(GRID, out=tmp_path / "l.zarr")
+    assert "labels.layer" in str(caught.value)
+    path = parcels(tmp_path / "null.gpkg", [(pixel_box(0, 0, 10, 10), None)])
+    with pytest.raises(LabelError, match="no pixel got a label") as caught:
+        Labels(path=str(path), year=2020)(GRID, out=tmp_path / "l.zarr")
+    assert "no class for the values (empty)" in str(caught.value)
+    assert "{" not in str(caught.value)
+
+
 @pytest.mark.data
 def test_real_polygons_become_the_published_raster(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "s2-cloud-lulc-slovenia"

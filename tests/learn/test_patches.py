@@ -15,7 +15,7 @@ from landshift.cube.classes import LandClass, from_names
 from landshift.errors import ConfigError, LabelError
 from landshift.learn import patches as module
 from landshift.learn.patches import Drawn, Patches
-from landshift.learn.split import FOLDS, Split, windows
+from landshift.learn.split import BUFFER, FOLDS, Split, windows
 
 Labelled = Callable[[NDArray[np.uint8]], tuple[xr.DataArray, GeoBox]]
 CLASSES: tuple[LandClass, ...] = from_names(["common", "rare", "rarest"])
@@ -38,6 +38,28 @@ def test_every_class_is_drawn_as_often(labelled: Labelled) -> None:
     assert counts["train"].to_dict() == {"common": 20, "rare": 20, "rarest": 20}
     assert counts["val"].to_dict() == {"common": 7, "rare": 7, "rarest": 7}
     assert frame["id"].is_unique
+
+
+def test_where_the_pixels_of_a_class_are_decides_what_is_advised(labelled: Labelled) -> None:
+    """All of one class in a test block, then all of it in the buffer; the counts are those of the codes."""
+    values = labels_of()
+    values[values == 3] = 0
+    labels, geobox = labelled(values)
+    split = Split(block_m=400, buffer_m=50)
+    codes = split(labels, geobox, values=(1, 2), patch_px=16).window(slice(0, 200), slice(0, 210))
+    cases = {
+        FOLDS["test"]: ("0 train, 0 val, 100 test, 0 buffer", "split.block_m"),
+        BUFFER: ("0 train, 0 val, 0 test, 100 buffer", "split.buffer_m"),
+    }
+    for code, (counted, advice) in cases.items():
+        marked = values.copy()
+        rows, cols = (at[:50] for at in np.nonzero(codes == code))
+        marked[:, rows, cols] = 3
+        folds = split(labels, geobox, values=(1, 2), patch_px=16)
+        with pytest.raises(LabelError) as caught:
+            Patches()(labels.copy(data=marked), geobox, folds, classes=CLASSES, size=16)
+        assert f"rarest: {counted}" in str(caught.value)
+        assert advice in (caught.value.hint or "")
 
 
 def test_the_inclusion_probability_is_drawn_over_all(labelled: Labelled) -> None:

@@ -25,6 +25,7 @@ from landshift.learn.models.forest import RandomForest
 from landshift.learn.predict import Tiler, predict, tile_for
 from landshift.learn.split import FOLDS, windows
 from landshift.place import pixel_at_centre_m
+from learn.conftest import write_store
 
 if TYPE_CHECKING:
     from learn.conftest import Land
@@ -231,6 +232,26 @@ def test_the_tables_of_accuracy_hold_models_and_baseline(
     write_history(tmp_path, {"unet": unet, "forest": forest})
     history = read_table(tmp_path / "tables" / "history.parquet").frame
     assert history.groupby("split")["epoch"].max().to_dict() == {"train": 4, "val": 4}
+
+
+def test_a_class_without_a_test_pixel_is_told_beside_the_number(
+    forest: Checkpoint, land: Land, tmp_path: Path
+) -> None:
+    from landshift.cube.labels import read_labels
+    from landshift.cube.tables import read_table
+
+    values = read_labels(land.labels).to_numpy().copy()
+    values[(values == 4) & (read_map(forest.folder / "folds.tif") == FOLDS["test"])] = 0
+    marked = xr.Dataset(
+        {"labels": (("time", "y", "x"), values)}, coords={"time": read_labels(land.labels)["time"]}
+    )
+    attrs = {"classes": as_records(land.classes)}
+    write_store(tmp_path / "l.zarr", land.geobox, marked, variable="labels", names=(), attrs=attrs)
+    name = next(one.name for one in land.classes if one.value == 4)
+    with pytest.warns(DataQualityWarning, match=rf"no test pixel of {name}: the mean IoU is of \d of 3 classes"):
+        write_accuracy({"forest": forest}, cube=land.cube, labels=tmp_path / "l.zarr", out=tmp_path)
+    table = read_table(tmp_path / "tables" / "accuracy.parquet").frame
+    assert table[table["class"] == name]["pixels"].tolist() == [0, 0]
 
 
 def test_a_fold_without_labels_cannot_be_scored(forest: Checkpoint, land: Land, tmp_path: Path) -> None:

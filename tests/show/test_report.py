@@ -6,11 +6,15 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from landshift.cube.tables import read_table, write_table
 from landshift.errors import StoreError
+from landshift.show.figures_quality import draw_accuracy, untested_of
 from landshift.show.report import write_report
 from show.out_folder import make
 
@@ -112,6 +116,21 @@ def test_what_was_left_out_is_said(page: str) -> None:
 def test_the_recipe_and_the_versions_are_named(page: str) -> None:
     assert "3f9c2d41a7b80e56" in page
     assert "0.1.0" in page
+
+
+def test_a_class_without_test_pixels_is_told_beside_the_mean(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    held = read_table(out / "tables" / "accuracy.parquet")
+    frame = held.frame
+    name = str(frame["class"].iloc[0])
+    frame.loc[frame["class"] == name, ["pixels", "iou", "f1"]] = [0, np.nan, np.nan]
+    write_table(tmp_path, "accuracy", frame, title=held.title, columns=held.columns)
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "mIoU of 5 of 6 classes" in page
+    assert f"no test pixel of {name}: the mean IoU is of 5 of 6 classes" in page
+    assert untested_of(frame, "unet") == f"no test pixel of {name}: the mean IoU is of 5 of 6 classes"
+    drawn = [text.get_text() for text in draw_accuracy(frame).findobj(Text)]
+    assert any(f"No test pixel of {name}" in text.replace("\n", " ") for text in drawn)
 
 
 def test_columns_are_documented(page: str) -> None:

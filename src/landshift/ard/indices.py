@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
@@ -25,7 +25,7 @@ from landshift.step import step
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Index", "Indices", "index", "known"]
+__all__ = ["Index", "Indices", "check_bands", "index", "known"]
 
 _STANDS_IN = {"nir": "nir08", "nir08": "nir"}
 """A cube has the one or the other near infrared, by its sensors: where one is missing the other is taken."""
@@ -117,6 +117,23 @@ def index(cube: xr.Dataset, names: str | Sequence[str]) -> xr.Dataset:
     return cube.drop_vars(["index", NAMES["index"]], errors="ignore").assign(index=made)
 
 
+def check_bands(names: Sequence[str], layers: Sequence[str]) -> None:
+    """Refuse indices whose bands are not among the layers that a cube is going to have.
+
+    Args:
+        names: Names of indices.
+        layers: Names of layers.
+
+    Raises:
+        ConfigError: There is no such index, or a band is missing.
+
+    >>> check_bands(["ndvi"], ["red", "nir08"])
+    """
+    for entry in _entries(names, where="index"):
+        for name in entry.bands:
+            _stand_in(name, layers, entry)
+
+
 def _entries(names: Sequence[str], *, where: str) -> tuple[Index, ...]:
     """Facts of indices by name, each once.
 
@@ -142,7 +159,7 @@ def _layers(cube: xr.Dataset) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _stand_in(name: str, layers: Mapping[str, Any], entry: Index) -> str:
+def _stand_in(name: str, layers: Collection[str], entry: Index) -> str:
     """The layer to use for a band."""
     if name in layers:
         return name

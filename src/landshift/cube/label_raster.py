@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,17 @@ class RasterLabels:
             raise overlap_error(self.path, self.grid.boundingbox.bbox, geobox, self.grid.crs)
         self.resampling = source.resampling if _finer(self.grid, geobox) else "nearest"
         self._seen: set[object] = set()
-        self.table = table or as_it_comes(self._values(geobox), source.colours or {}, self._named())
+        self._given, self._colours, self._geobox = table, source.colours or {}, geobox
+
+    @cached_property
+    def table(self) -> Reclass:
+        """Their classes; without a mapping all pixels on the place are read for them."""
+        return self._given or as_it_comes(self._values(self._geobox), self._colours, self._named())
+
+    @property
+    def known(self) -> tuple[LandClass, ...] | None:
+        """Their classes, where a mapping names them."""
+        return None if self._given is None else self._given.classes
 
     def block(self, year: int, geobox: GeoBox) -> NDArray[np.uint8]:
         """Labels over a block, the same for every year for which they are true."""

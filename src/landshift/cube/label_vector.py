@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
     from shapely.geometry.base import BaseGeometry
 
+    from landshift.cube.classes import LandClass
     from landshift.cube.labels import Labels
 
 __all__ = ["VectorLabels", "burn", "overlap_error", "vector_files"]
@@ -43,8 +45,13 @@ class VectorLabels:
         from shapely import STRtree
 
         self.rule = source.rule
-        rows = _read(source, geobox)
+        parts = _parts(source, geobox)
+        rows, self._repaired = _joined(source, parts, geobox)
         self.table = table or as_it_comes(rows["value"], source.colours or {})
+        self._total = sum(part.features for part in parts)
+        self._outside = self._total - len(rows)
+        known = {one.name for one in self.table.classes}
+        self._elsewhere = () if table else sorted({name for part in parts for name in part.names} - known)
         numbers = rows["value"].map(self.table.number)
         self._unmapped = sorted({text_of(value) or "(empty)" for value in rows["value"][numbers.isna()]})
         rows = rows.assign(number=numbers.fillna(0).astype(int))
@@ -54,6 +61,11 @@ class VectorLabels:
         self.years: tuple[int, ...] = tuple(sorted(years)) or (source.year or 1970,)
         self._rows, self._tree = rows, STRtree(rows.geometry.values)
         self._conflicts = 0
+
+    @property
+    def known(self) -> tuple[LandClass, ...]:
+        """Their classes."""
+        return self.table.classes
 
     def block(self, year: int, geobox: GeoBox) -> NDArray[np.uint8]:
         """Labels of a year over a block; pixels that two classes claim stay unlabelled and are counted."""
@@ -74,7 +86,15 @@ class VectorLabels:
 
     def counts(self) -> dict[str, Any]:
         """What was used and left out so far."""
-        return {"features": len(self._rows), "conflicts": self._conflicts, "unmapped": self._unmapped}
+        return {
+            "features": len(self._rows),
+            "total": self._total,
+            "outside": self._outside,
+            "elsewhere": list(self._elsewhere),
+            "repaired": self._repaired,
+            "conflicts": self._conflicts,
+            "unmapped": self._unmapped,
+        }
 
 
 def burn(geometries: Sequence[BaseGeometry], geobox: GeoBox, *, rule: str) -> NDArray[np.bool_]:
@@ -149,59 +169,102 @@ def vector_files(path: str) -> list[Path]:
     return found
 
 
-def _read(source: Labels, geobox: GeoBox) -> gpd.GeoDataFrame:
-    """Features on the place: columns value, year, geometry (valid, in the grid's CRS)."""
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """What one file holds."""
+
+    rows: gpd.GeoDataFrame
+    """Its features on the place: columns value, year, until, geometry (in the grid's CRS)."""
+    extent: tuple[float, ...] | None
+    """Bounds of all its features in its own CRS; None where none has a shape."""
+    crs: str
+    """Its own CRS."""
+    features: int
+    """How many features it has, wherever they lie."""
+    names: frozenset[str]
+    """Its class values, wherever they lie."""
+
+
+def _joined(source: Labels, parts: Sequence[_Part], geobox: GeoBox) -> tuple[gpd.GeoDataFrame, int]:
+    """The features of all files on the place, valid, and how many had to be repaired for that."""
     import geopandas as gpd
     import pandas as pd
 
-    files = vector_files(source.path)
-    parts = list(_parts(source, files, geobox))
-    kept = [part for part, _, _ in parts if len(part)]
+    kept = [part.rows for part in parts if len(part.rows)]
+    boxes = np.array([part.extent for part in parts if part.extent is not None])
+    if not len(boxes):
+        raise LabelError(
+            "the labels hold no feature with a shape",
+            where=source.path,
+            hint="check labels.path and labels.layer, or write the layer anew",
+        )
     if not kept:
-        boxes = np.array([extent for _, extent, _ in parts])
         extent = (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
-        raise overlap_error(source.path, extent, geobox, parts[0][2])
+        raise overlap_error(source.path, extent, geobox, parts[0].crs)
     rows = gpd.GeoDataFrame(pd.concat(kept, ignore_index=True), crs=kept[0].crs)
-    return rows.assign(geometry=rows.geometry.make_valid())
+    broken = int((~rows.geometry.is_valid).sum())
+    return rows.assign(geometry=rows.geometry.make_valid()), broken
 
 
-def _parts(
-    source: Labels, files: list[Path], geobox: GeoBox
-) -> Iterator[tuple[gpd.GeoDataFrame, tuple[float, ...], object]]:
-    """The features of each file near the place, with the file's extent and CRS."""
-    import geopandas as gpd
+def _parts(source: Labels, geobox: GeoBox) -> tuple[_Part, ...]:
+    """What each file holds; only features near the place are read whole."""
     import pyogrio
 
-    crs = str(geobox.crs)
+    files = vector_files(source.path)
+    made = []
     for file in files:
         try:
-            facts = pyogrio.read_info(file, layer=source.layer, force_total_bounds=True)
+            facts = pyogrio.read_info(
+                file, layer=source.layer, force_total_bounds=True, force_feature_count=True
+            )
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
             raise LabelError("the labels cannot be read", where=file, got=str(error)) from error
         if not facts["crs"]:
             hint = "declare its CRS, for example with `ogr2ogr -a_srs`"
             raise LabelError("the labels have no coordinate reference system", where=file, hint=hint)
-        near = geobox.boundingbox.to_crs(facts["crs"]).bbox
-        rows = gpd.read_file(file, layer=source.layer, bbox=near)
-        rows = rows[~rows.geometry.isna() & ~rows.geometry.is_empty].to_crs(crs)
-        west, south, east, north = geobox.boundingbox.bbox
-        rows = rows.cx[west:east, south:north]
-        picked = {"value": _values(source, rows, file, len(files)), **_span(source, rows, file)}
-        yield (
-            gpd.GeoDataFrame(picked, geometry=rows.geometry, crs=crs),
-            tuple(facts["total_bounds"]),
-            facts["crs"],
-        )
+        made.append(_part(source, file, facts, alone=len(files) == 1, geobox=geobox))
+    return tuple(made)
 
 
-def _values(source: Labels, rows: gpd.GeoDataFrame, file: Path, files: int) -> pd.Series[Any]:
+def _part(source: Labels, file: Path, facts: dict[str, Any], *, alone: bool, geobox: GeoBox) -> _Part:
+    """What one file holds, by its header and the features near the place."""
+    import geopandas as gpd
+
+    crs = str(geobox.crs)
+    rows = gpd.read_file(file, layer=source.layer, bbox=geobox.boundingbox.to_crs(facts["crs"]).bbox)
+    rows = rows[~rows.geometry.isna() & ~rows.geometry.is_empty].to_crs(crs)
+    west, south, east, north = geobox.boundingbox.bbox
+    rows = rows.cx[west:east, south:north]
+    picked = {"value": _values(source, rows, file, alone=alone), **_span(source, rows, file)}
+    bounds, features = facts["total_bounds"], int(facts["features"])
+    return _Part(
+        rows=gpd.GeoDataFrame(picked, geometry=rows.geometry, crs=crs),
+        extent=None if bounds is None or not np.isfinite(bounds).all() else tuple(bounds),
+        crs=str(facts["crs"]),
+        features=features,
+        names=_names(source, file, picked["value"], all_read=len(rows) == features),
+    )
+
+
+def _names(source: Labels, file: Path, near: pd.Series[Any], *, all_read: bool) -> frozenset[str]:
+    """Class values of a whole file; where a mapping knows the classes, those near the place are enough."""
+    import pyogrio
+
+    values: Iterable[object] = near
+    if not all_read and source.classes is None and source.reclass is None:
+        table = pyogrio.read_dataframe(file, layer=source.layer, columns=[source.field], read_geometry=False)
+        values = table[source.field].unique() if source.field in table else [file.stem]
+    return frozenset(text_of(value) for value in values) - {"", "0"}
+
+
+def _values(source: Labels, rows: gpd.GeoDataFrame, file: Path, *, alone: bool) -> pd.Series[Any]:
     """Class values; the file's name where several files have no such field."""
     import pandas as pd
 
     if source.field in rows:
         found: pd.Series[Any] = rows[source.field]
         return found
-    if files > 1:
+    if not alone:
         return pd.Series(file.stem, index=rows.index, dtype=object)
     names = [name for name in rows.columns if name != "geometry"]
     raise LabelError(

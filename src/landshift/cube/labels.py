@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-__all__ = ["LabelSource", "Labels", "label_classes", "labels", "read_labels"]
+__all__ = ["LabelSource", "Labels", "label_classes", "labels", "open_labels", "read_labels"]
 
 _RASTERS = frozenset({".tif", ".tiff", ".vrt", ".img", ".jp2", ".kea", ".asc", ".nc"})
 
@@ -72,10 +72,18 @@ class Labels:
 class LabelSource(Protocol):
     """Labels that can be brought to the grid block by block."""
 
-    table: Reclass
-    """Their classes."""
     years: tuple[int, ...]
     """Their years, ascending."""
+
+    @property
+    def table(self) -> Reclass:
+        """Their classes."""
+        ...
+
+    @property
+    def known(self) -> tuple[LandClass, ...] | None:
+        """Their classes, as far as they are known before any pixel is read."""
+        ...
 
     def block(self, year: int, geobox: GeoBox) -> NDArray[np.uint8]:
         """Labels of a year over a block, 0 = unlabelled."""
@@ -96,7 +104,8 @@ def labels(source: Labels, geobox: GeoBox, *, out: Path) -> dict[str, Any]:
 
     Returns:
         What was counted: ``pixels`` by year and class, ``conflicts`` (pixels claimed by two classes),
-        ``unmapped`` (source values that no class takes), ``features`` used.
+        ``unmapped`` (source values that no class takes), ``missing`` (classes without a pixel); of vector files
+        ``features`` used, ``outside`` the place and in ``total``, and ``repaired`` (self-crossing shapes).
 
     Raises:
         LabelError: The labels do not overlap the place, have no CRS, no such field, or no pixel got one.
@@ -105,7 +114,7 @@ def labels(source: Labels, geobox: GeoBox, *, out: Path) -> dict[str, Any]:
     """
     from landshift.cube.store import create
 
-    opened = _open(source, geobox)
+    opened = open_labels(source, geobox)
     plan = plan_blocks(geobox)
     records = as_records(opened.table.classes)
     shutil.rmtree(out, ignore_errors=True)
@@ -119,15 +128,17 @@ def labels(source: Labels, geobox: GeoBox, *, out: Path) -> dict[str, Any]:
         attrs={"classes": records},
     )
     counted = _write(opened, plan, out)
+    found = opened.counts()
     if not counted.any():
         shutil.rmtree(out)
         raise LabelError(
             "no pixel got a label",
             where=source.path,
-            got=opened.counts(),
-            hint="polygons smaller than a pixel need rule = 'all_touched'; otherwise look at classes and reclass",
+            got=_in_words(found),
+            hint="polygons smaller than a pixel need rule = 'all_touched'; otherwise look at field, classes and reclass",
         )
-    found = opened.counts()
+    bare = [one.name for one in opened.table.classes if not counted[:, one.value].any()]
+    found["missing"] = [*bare, *found.pop("elsewhere", ())]
     _warn(source, found)
     pixels = {
         str(year): {one.name: int(row[one.value]) for one in opened.table.classes}
@@ -182,8 +193,13 @@ def table_of(source: Labels) -> Reclass | None:
     return None if source.classes is None else from_mapping(source.classes, source.colours or {})
 
 
-def _open(source: Labels, geobox: GeoBox) -> LabelSource:
-    """The reader for a file: raster by its ending, else vector."""
+def open_labels(source: Labels, geobox: GeoBox) -> LabelSource:
+    """The reader for a file: raster by its ending, else vector. No pixel is read yet.
+
+    Raises:
+        LabelError: The labels do not overlap the place, have no CRS, no such field or no shape.
+        ConfigError: There is no year, or the mapping does not hold.
+    """
     if source.year is None and source.year_field is None:
         raise ConfigError(
             "labels need a year",
@@ -223,11 +239,42 @@ def _grid(plan: Plan, block: Block) -> GeoBox:
     return block.geobox(plan.geobox)
 
 
-def _warn(source: Labels, found: Mapping[str, Any]) -> None:
-    if found.get("unmapped"):
-        listed = ", ".join(map(str, found["unmapped"][:10]))
-        text = f"labels: no class takes the values {listed} of {Path(source.path).name}: left unlabelled"
-        warnings.warn(text, DataQualityWarning, stacklevel=3)
+def _in_words(found: Mapping[str, Any]) -> str:
+    """What was counted, as a sentence."""
+    said = []
+    if "features" in found:
+        said.append(f"{found['features']} features of a class at the place")
+    if found.get("outside"):
+        said.append(f"{found['outside']} of {found['total']} features outside it")
     if found.get("conflicts"):
-        text = f"labels: {found['conflicts']} pixels are claimed by two classes: left unlabelled"
-        warnings.warn(text, DataQualityWarning, stacklevel=3)
+        said.append(f"{found['conflicts']} pixels claimed by two classes")
+    if found.get("unmapped"):
+        said.append(f"no class for the values {_listed(found['unmapped'])}")
+    return "; ".join(said) or "no value of a class"
+
+
+def _listed(names: Sequence[object]) -> str:
+    return ", ".join(map(str, names[:10])) + (", ..." if len(names) > 10 else "")
+
+
+def _warn(source: Labels, found: Mapping[str, Any]) -> None:
+    said = []
+    if found.get("unmapped"):
+        name = Path(source.path).name
+        said.append(f"no class takes the values {_listed(found['unmapped'])} of {name}: left unlabelled")
+    if found.get("conflicts"):
+        said.append(f"{found['conflicts']} pixels are claimed by two classes: left unlabelled")
+    if found.get("repaired"):
+        one = found["repaired"] == 1
+        crossing = "shape crosses itself or is" if one else "shapes cross themselves or are"
+        said.append(f"{found['repaired']} {crossing} otherwise broken: repaired, which may change its ground")
+    if found.get("missing"):
+        away, names = found.get("outside"), _listed(found["missing"])
+        lead = f"{away} of {found['total']} features lie outside the place; " if away else ""
+        said.append(
+            lead
+            + (f"classes {names} have" if len(found["missing"]) > 1 else f"class {names} has")
+            + " no pixel here"
+        )
+    for text in said:
+        warnings.warn(f"labels: {text}", DataQualityWarning, stacklevel=3)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["KAPPA_CAVEAT", "Scores", "accumulate", "constant_map", "scores"]
+__all__ = ["KAPPA_CAVEAT", "Scores", "accumulate", "constant_map", "scores", "untested"]
 
 KAPPA_CAVEAT = (
     "kappa compares with a chance agreement that no map maker faces and mixes quantity with allocation error "
@@ -136,6 +136,28 @@ def constant_map(matrix: ArrayLike, *, row: int) -> NDArray[np.float64]:
     constant = np.zeros_like(counts)
     constant[row] = counts.sum(axis=0)
     return constant
+
+
+def untested(names: Sequence[str], *, support: ArrayLike, iou: ArrayLike) -> str | None:
+    """What a reader has to know of a mean IoU when the reference lacks a class; None where it has them all.
+
+    Args:
+        names: The classes.
+        support: Reference pixels of each.
+        iou: IoU of each, NaN where it is undefined.
+
+    >>> untested(["water", "forest"], support=[9, 0], iou=[0.8, np.nan])
+    'no test pixel of forest: the mean IoU is of 1 of 2 classes'
+    >>> untested(["water", "forest"], support=[9, 0], iou=[0.8, 0.0])
+    'no test pixel of forest: the mean IoU is of 2 of 2 classes, with 0 for forest, which the map shows there'
+    """
+    counted, known = np.asarray(support), np.isfinite(np.asarray(iou, dtype=np.float64))
+    lacking = [name for name, count in zip(names, counted, strict=True) if not count]
+    if not lacking:
+        return None
+    shown = [name for name, count, has in zip(names, counted, known, strict=True) if has and not count]
+    text = f"no test pixel of {', '.join(lacking)}: the mean IoU is of {int(known.sum())} of {len(known)} classes"
+    return text + (f", with 0 for {', '.join(shown)}, which the map shows there" if shown else "")
 
 
 def _positions(found: NDArray[np.integer], values: Sequence[int]) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ beside them: what a model has to beat to be worth anything.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landshift.cube.classes import LandClass
-from landshift.errors import LabelError
-from landshift.kernel.confusion import KAPPA_CAVEAT, Scores, accumulate, constant_map, scores
+from landshift.errors import DataQualityWarning, LabelError
+from landshift.kernel.confusion import KAPPA_CAVEAT, Scores, accumulate, constant_map, scores, untested
 from landshift.learn.split import FOLDS
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _COLUMNS = {
     "model": "what was scored: a model's name, or majority class",
     "fold": "ground it was scored on",
     "class": "class, or all",
-    "pixels": "labelled pixels of the class (reference)",
+    "pixels": "labelled pixels of the class (reference); 0: the class is not tested",
     "users_accuracy": "share of the mapped class that is right (precision), 0 to 1",
     "producers_accuracy": "share of the reference class that was found (recall), 0 to 1",
     "f1": "2 TP / (2 TP + FP + FN); for all classes: their mean",
@@ -199,6 +200,10 @@ def write_accuracy(
         for name, one in models.items()
     ]
     write_tables(out, found)
+    names = [one.name for one in found[0].classes]
+    said = {one.model: untested(names, support=one.scores.support, iou=one.scores.iou) for one in found}
+    for text in dict.fromkeys(filter(None, said.values())):
+        warnings.warn(text, DataQualityWarning, stacklevel=2)
     board = {one.model: one.scores for one in found} | {MAJORITY: found[0].baseline}
     return {
         name: {"miou": one.mean_iou, "macro_f1": one.macro_f1, "overall_accuracy": one.overall_accuracy}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from landshift.cube.classes import LandClass
 from landshift.errors import ConfigError, LabelError
-from landshift.learn.split import FOLDS, Folds, mixed, windows
+from landshift.learn.split import BUFFER, FOLDS, Folds, mixed, windows
 from landshift.step import step
 
 if TYPE_CHECKING:
@@ -129,24 +129,46 @@ class Patches:
                     at, across = np.nonzero((found == value) & (codes == FOLDS[fold]))
                     if len(at):
                         stratum.offer(year, at + rows.start, across + cols.start, seed=self.seed)
-        self._enough(strata, classes)
+        few = [one for one in classes if strata["train", one.value].total < self.min_per_class]
+        if few:
+            raise self._too_few(few, _by_fold(labels, folds, classes))
         frame = _frame(strata, geobox, folds, classes, size)
         return Drawn(frame=frame, size=size, classes=tuple(classes), folds=folds)
 
-    def _enough(self, strata: dict[tuple[str, int], _Stratum], classes: Sequence[LandClass]) -> None:
-        counts = {
-            one.name: {fold: strata[fold, one.value].total for fold in ("train", "val")} for one in classes
-        }
-        few = [name for name, count in counts.items() if count["train"] < self.min_per_class]
-        if few:
-            raise LabelError(
-                f"too few labelled training pixels: {', '.join(few)}",
-                where="[samples]",
-                got="; ".join(f"{name}: {c['train']} train, {c['val']} val" for name, c in counts.items()),
-                allowed=f"{self.min_per_class} or more of each class in training",
-                hint="label more of it in other places, merge or drop the class, make split.buffer_m or "
-                "split.block_m smaller, or lower samples.min_per_class",
+    def _too_few(self, few: Sequence[LandClass], counts: dict[str, dict[str, int]]) -> LabelError:
+        """The error for classes that training lacks; it shows where their pixels are and what would help most."""
+        there = {fold: sum(counts[one.name][fold] for one in few) for fold in (*FOLDS, "buffer")}
+        if sum(there.values()) < self.min_per_class * len(few):
+            hint = "label more of it in other places, merge or drop the class, or lower samples.min_per_class"
+        elif there["buffer"] > there["val"] + there["test"]:
+            hint = "most lie in the buffer between folds: make split.buffer_m smaller"
+        else:
+            hint = (
+                "most lie in blocks of validation and test: make split.block_m (or the groups) smaller, so that the "
+                "class lies in several"
             )
+        return LabelError(
+            f"too few labelled training pixels: {', '.join(one.name for one in few)}",
+            where="[samples]",
+            got="; ".join(
+                f"{name}: " + ", ".join(f"{count} {fold}" for fold, count in found.items())
+                for name, found in counts.items()
+            ),
+            allowed=f"{self.min_per_class} or more of each class in training",
+            hint=hint,
+        )
+
+
+def _by_fold(labels: xr.DataArray, folds: Folds, classes: Sequence[LandClass]) -> dict[str, dict[str, int]]:
+    """Labelled pixels of every class on the ground of each fold and in the buffer, over all years."""
+    codes_of = FOLDS | {"buffer": BUFFER}
+    counts = {one.name: dict.fromkeys(codes_of, 0) for one in classes}
+    for rows, cols in windows(folds.shape):
+        codes, found = folds.window(rows, cols), labels.isel(y=rows, x=cols).to_numpy()
+        for one in classes:
+            for fold, code in codes_of.items():
+                counts[one.name][fold] += int(((found == one.value) & (codes == code)).sum())
+    return counts
 
 
 def _frame(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +38,7 @@ __all__ = [
     "TRANSITION_COLUMNS",
     "Change",
     "class_areas",
+    "classes_of_change",
     "gains",
     "transitions",
     "year_pairs",
@@ -131,7 +132,7 @@ def transitions(
         GridError: The maps lie on different grids.
     """
     series, spec, folder = MapSeries.of(maps), change or Change(), Path(out)
-    wanted = _wanted(series, spec)
+    wanted = classes_of_change(spec, series.classes)
     pairs = year_pairs(series.years, spec.pairs)
     folder.mkdir(parents=True, exist_ok=True)
     tables = []
@@ -253,8 +254,13 @@ def small_changes(
     return np.asarray(small[patches])
 
 
-def _wanted(series: MapSeries, change: Change) -> tuple[LandClass, ...]:
-    known = {item.name: item for item in series.classes}
+def classes_of_change(change: Change, classes: Sequence[LandClass]) -> tuple[LandClass, ...]:
+    """The classes that get layers of their own: those that are asked for, else all.
+
+    Raises:
+        ConfigError: ``change.classes`` names an unknown class.
+    """
+    known = {item.name: item for item in classes}
     for name in change.classes or ():
         if name not in known:
             raise ConfigError(

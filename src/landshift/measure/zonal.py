@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     import geopandas as gpd
     from numpy.typing import NDArray
     from odc.geo.crs import CRS
+    from odc.geo.geobox import GeoBox
 
 __all__ = [
     "ZONAL_CHANGE_COLUMNS",
     "ZONAL_COLUMNS",
     "Zonal",
     "ZonalTables",
+    "check_zones",
     "read_zones",
     "zonal",
     "zonal_tables",
@@ -146,6 +148,25 @@ def zonal_tables(maps: Mapping[int, Path], spec: Zonal) -> ZonalTables:
         pd.DataFrame(changes, columns=[*ZONAL_CHANGE_COLUMNS]),
         outside,
     )
+
+
+def check_zones(spec: Zonal, geobox: GeoBox) -> None:
+    """Refuse, before there are maps, zones that cannot be read or lie elsewhere.
+
+    Args:
+        spec: The zones.
+        geobox: The grid that the maps will have.
+
+    Raises:
+        ConfigError: The column or layer is not there.
+        GridError: No zone touches the grid.
+        SceneError: The file cannot be read or has no CRS.
+    """
+    from odc.geo.crs import CRS
+
+    polygons = read_zones(Path(spec.zones), crs=CRS(str(geobox.crs)), id=spec.id, layer=spec.layer)
+    if not polygons.intersects(geobox.extent.geom).any():
+        _report_outside(tuple(polygons["zone"]), len(polygons), Path(spec.zones))
 
 
 def read_zones(path: Path, *, crs: CRS, id: str | None = None, layer: str | None = None) -> gpd.GeoDataFrame:  # noqa: A002 - the recipe's word

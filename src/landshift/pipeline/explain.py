@@ -14,6 +14,7 @@ from landshift.config import Recipe
 from landshift.pipeline.budget import memory_of
 from landshift.pipeline.build import Build
 from landshift.pipeline.output import Output
+from landshift.pipeline.preflight import preflight
 from landshift.pipeline.stages import Context
 from landshift.pipeline.survey import Survey, survey
 from landshift.pipeline.watch import Quiet, Watch
@@ -48,6 +49,7 @@ def explain(recipe: Recipe) -> dict[str, Any]:
             return _before_simulation(recipe, simulated)
         found = survey(recipe, out=Path(folder))
         context = Context(recipe=recipe, out=Output(path=Path(folder)), survey=found, watch=Quiet())
+        preflight(context, stages=("build", "labels", "train", "change", "zonal"))
         return {**_what(found), **_reading(context), **_writing(context), **_accounts(recipe)}
 
 

@@ -20,6 +20,8 @@ def find_change(context: Context) -> dict[str, Any]:
     out, maps, outline = context.out.path, context.maps(), context.survey.outline
     if len(maps) < 2:
         (out / "change").mkdir(exist_ok=True)
+        years = ", ".join(map(str, maps)) or "none"
+        context.watch.say(f"change: there is none to find, one year has no change (mapped: {years})")
         return {"pairs": 0}
     moved = measure.transitions(
         maps, out / "change", change=context.recipe.change, within=outline, progress=context.watch.progress

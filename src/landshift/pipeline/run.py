@@ -16,6 +16,7 @@ from landshift.errors import ConfigError, DataQualityWarning, StoreError
 from landshift.pipeline import stages
 from landshift.pipeline.hearing import quality_sentences
 from landshift.pipeline.output import Output, StageResult, hash_of
+from landshift.pipeline.preflight import preflight
 from landshift.pipeline.shards import SharedRun
 from landshift.pipeline.survey import Survey
 from landshift.pipeline.watch import Quiet, Watch
@@ -85,6 +86,7 @@ def run(
         warnings.simplefilter("always", DataQualityWarning)
         SharedRun.close(output, made)
         context = stages.find(made, output, heard, crop_m=try_m)
+        preflight(context, stages=STAGES if until is None else STAGES[: STAGES.index(until) + 1])
         output.prepare(context.survey.place)
         results = _do(context, until)
         said = tuple(dict.fromkeys([*quality_sentences(caught), *output.warnings(results)]))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landshift.config import Product, Recipe
-from landshift.errors import LabelError
 from landshift.pipeline.mark import input_mark
 from landshift.pipeline.output import Output, Stage, hash_of
 from landshift.pipeline.survey import Survey, plain_grid, survey
@@ -193,8 +192,6 @@ def train(context: Context, keys: Keys) -> Stage | None:
     recipe = context.recipe
     if recipe.train is None:
         return None
-    if recipe.labels is None:
-        raise LabelError("there is nothing to learn from", where="[train]", hint="add a [labels] table")
     from landshift.pipeline.teach import teach
 
     steps = {"features": recipe.features, "samples": recipe.samples, "split": recipe.split}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from landshift import sensor
+from landshift.kernel.confusion import untested
 from landshift.show.figures_style import (
     ACCENT,
     FAINT,
@@ -30,7 +31,15 @@ if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
     from numpy.typing import NDArray
 
-__all__ = ["draw_accuracy", "draw_clear", "draw_confusion", "draw_history", "draw_holdout", "is_summary"]
+__all__ = [
+    "draw_accuracy",
+    "draw_clear",
+    "draw_confusion",
+    "draw_history",
+    "draw_holdout",
+    "is_summary",
+    "untested_of",
+]
 
 _MARKS: Final = {"interpolate": ("o", ACCENT), "nearest": ("D", FAINT), "mean": ("s", WARM)}
 _SPARE: Final = (("^", SERIES[2]), ("v", SERIES[3]), ("P", SERIES[4]), ("X", SERIES[5]))
@@ -158,7 +167,8 @@ def draw_accuracy(frame: pd.DataFrame) -> Figure:
     figure, body = canvas(
         0.75 + 0.27 * len(classes),
         title=_accuracy_title(chosen, models),
-        subtitle=f"F1 score of each class on {fold} areas (0 = never right, 1 = always); n = reference pixels.",
+        subtitle=f"F1 score of each class on {fold} areas (0 = never right, 1 = always); n = reference pixels."
+        + ("" if fold != "test" else _remark(chosen, models)),
     )
     ax = body.subplots()
     at = {name: place for place, name in enumerate(reversed(classes))}
@@ -267,12 +277,26 @@ def _margins(ax: Axes, found: NDArray[np.float64], mapped: NDArray[np.float64]) 
     ax.set(xlim=(-0.5, size + 0.55), ylim=(size + 0.2, -0.5))
 
 
+def _remark(frame: pd.DataFrame, models: list[str]) -> str:
+    """The sentence about classes without a test pixel, of the model that it concerns most."""
+    said = [text for text in (untested_of(frame, model) for model in models) if text]
+    return f" {said[0][0].upper()}{said[0][1:]}." if said else ""
+
+
 def _accuracy_title(frame: pd.DataFrame, models: list[str]) -> str:
     summed = frame[frame["class"].map(is_summary)].set_index("model")["iou"]
     means = frame.groupby("model")["iou"].mean() if summed.empty else summed[~summed.index.duplicated()]
     best = str(means.idxmax())
     others = ", ".join(f"{name} {means[name]:.2f}" for name in models if name != best and name in means)
     return f"{best} reaches a mean IoU of {means[best]:.2f}" + (f" ({others})" if others else "")
+
+
+def untested_of(frame: pd.DataFrame, model: str) -> str | None:
+    """What :func:`landshift.kernel.confusion.untested` says of a model, by its rows of one fold in ``accuracy``."""
+    rows = frame[(frame["model"] == model) & ~frame["class"].map(is_summary)]
+    return untested(
+        [*rows["class"].astype(str)], support=rows["pixels"].to_numpy(), iou=rows["iou"].to_numpy()
+    )
 
 
 def is_summary(name: object) -> bool:

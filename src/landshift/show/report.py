@@ -23,7 +23,7 @@ from landshift.cube.tables import Table, read_table
 from landshift.errors import StoreError
 from landshift.plan import write_atomic
 from landshift.show.figures_change import headline_class, longest_pair
-from landshift.show.figures_quality import is_summary
+from landshift.show.figures_quality import is_summary, untested_of
 from landshift.show.figures_style import count, number
 from landshift.show.page import Section, columns_list, fact_list, figure_of, folded, items, spoken
 
@@ -189,7 +189,11 @@ def _facts(tables: Mapping[str, Table]) -> list[tuple[str, str, str]]:
         overall = tested[tested["class"].map(is_summary)]
         if len(overall):
             best = overall.iloc[int(overall["iou"].to_numpy().argmax())]
-            facts.append((f"{best.iou:.2f}", "mIoU", f"best model on test areas ({best.model})"))
+            unit = "mIoU"
+            if untested_of(tested, best.model):
+                classes = tested[(tested["model"] == best.model) & ~tested["class"].map(is_summary)]
+                unit += f" of {int(classes['iou'].notna().sum())} of {len(classes)} classes"
+            facts.append((f"{best.iou:.2f}", unit, f"best model on test areas ({best.model})"))
     if holdout is not None:
         rows = holdout[holdout["method"] == "interpolate"]
         if len(rows):
@@ -232,7 +236,9 @@ def _results(tables: Mapping[str, Table], pictures: Mapping[str, Path]) -> list[
         held = [tables[name] for name in chapter.tables if name in tables and not tables[name].frame.empty]
         shown.update(chosen)
         if chosen or held:
-            parts = [f"<p>{escape(chapter.about)}</p>", *(figure_of(pictures[name]) for name in chosen)]
+            told = [chapter.about, *(_untested(tables) if chapter.anchor == "accuracy" else ())]
+            parts = [f"<p>{escape(text)}</p>" for text in told]
+            parts += [figure_of(pictures[name]) for name in chosen]
             body = "\n".join([*parts, *map(folded, held)])
             sections.append(Section(anchor=chapter.anchor, title=chapter.title, body=body))
     rest = [name for name in pictures if name not in shown]
@@ -240,6 +246,18 @@ def _results(tables: Mapping[str, Table], pictures: Mapping[str, Path]) -> list[
         body = "\n".join(figure_of(pictures[name]) for name in rest)
         sections.append(Section(anchor="pictures", title="More pictures", body=body))
     return sections
+
+
+def _untested(tables: Mapping[str, Table]) -> list[str]:
+    """What classes without a test pixel mean for the mean IoU, as sentences; models that share one share it."""
+    frame = _frame(tables, "accuracy")
+    if frame is None:
+        return []
+    tested = frame[frame["fold"] == "test"]
+    said: dict[str, list[str]] = {}
+    for model in dict.fromkeys(tested["model"].astype(str)):
+        said.setdefault(untested_of(tested, model) or "", []).append(model)
+    return [f"{', '.join(models)}: {text}." for text, models in said.items() if text]
 
 
 def _counts(record: Mapping[str, Any], stage: str) -> Mapping[str, Any]:

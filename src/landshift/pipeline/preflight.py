@@ -1,0 +1,94 @@
+"""Before the long work: what the recipe says of labels, classes, zones and indices, held against what is there.
+
+Only headers, attributes and shapes near the place are read. What is wrong is refused with the errors that the stages
+themselves would give after hours of building.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landshift.errors import LabelError
+from landshift.pipeline.build import Build
+from landshift.pipeline.mark import input_mark
+from landshift.pipeline.stages import Context, classes_of, label_path, labels, product_of_training, truth_path
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landshift.cube.classes import LandClass
+
+__all__ = ["preflight"]
+
+
+def preflight(context: Context, *, stages: Collection[str]) -> None:
+    """Refuse what a later stage would refuse.
+
+    Args:
+        context: The run, after its survey.
+        stages: Names of the stages that are going to be done; the needs of others do not count.
+
+    Raises:
+        LandshiftError: As the stage concerned raises it.
+    """
+    recipe = context.recipe
+    if "build" in stages:
+        _indices(context)
+    if "train" in stages and recipe.train is not None and recipe.labels is None:
+        raise LabelError("there is nothing to learn from", where="[train]", hint="add a [labels] table")
+    if "labels" in stages and recipe.labels is not None:
+        classes = _labels(context)
+        if "change" in stages and recipe.change is not None and classes:
+            from landshift.measure.transitions import classes_of_change
+
+            classes_of_change(recipe.change, classes)
+    if "zonal" in stages and recipe.zonal is not None:
+        from landshift.measure.zonal import check_zones
+
+        zones = truth_path(context, str(recipe.zonal.zones))
+        input_mark(zones)
+        check_zones(dataclasses.replace(recipe.zonal, zones=zones), context.survey.geobox)
+
+
+def _indices(context: Context) -> None:
+    """Every index finds its bands in all sources of its product."""
+    from landshift.ard.indices import check_bands
+
+    for product in context.recipe.products:
+        first, *rest = (context.survey.bands[source.name] for source in context.recipe.sources_of(product))
+        check_bands(product.indices, [band for band in first if all(band in other for other in rest)])
+
+
+def _labels(context: Context) -> tuple[LandClass, ...] | None:
+    """The labels lie on the place, in years that the cube will have; gives their classes where they are known."""
+    from landshift.cube.labels import open_labels
+    from landshift.learn.dataset import years_in_common
+
+    stage, held = labels(context), context.out.status().get("labels", {})
+    if stage is not None and (held.get("key"), held.get("state")) == (stage.key, "done"):
+        return classes_of(context) if (context.out.path / "labels.zarr").exists() else None
+    source = dataclasses.replace(context.recipe.labels, path=str(label_path(context)))
+    opened = open_labels(source, context.survey.geobox)
+    if context.recipe.train is not None:
+        years = np.array([f"{year}-01-01" for year in opened.years], "datetime64[ns]")
+        years_in_common(context.recipe.features, _coming(context), _on_axis(years)["time"])
+    return opened.known
+
+
+def _coming(context: Context) -> xr.Dataset:
+    """The time axis that the cube of the models will have."""
+    product = product_of_training(context)
+    names = [source.name for source in context.recipe.sources_of(product)]
+    looks = [group.time for name in names for group in context.survey.passes[name]]
+    observed = np.array(sorted(np.datetime64(time.replace(tzinfo=None), "ns") for time in looks))
+    return _on_axis(Build(context).timed(product).times(observed))
+
+
+def _on_axis(times: np.ndarray) -> xr.Dataset:
+    import xarray as xr
+
+    return xr.Dataset(coords={"time": times})
