@@ -31,11 +31,11 @@ PACKED: Final = 0.6
 """Bytes on disk per byte of int16 in a store, a usual figure for reflectance."""
 
 
-def explain(recipe: Recipe) -> dict[str, Any]:
+def explain(recipe: Recipe | str | Path) -> dict[str, Any]:
     """What a recipe would do: scenes, bytes, disk, memory and time.
 
     Args:
-        recipe: The recipe.
+        recipe: A recipe, or the path of one.
 
     Returns:
         Facts by name, ready to print.
@@ -43,13 +43,14 @@ def explain(recipe: Recipe) -> dict[str, Any]:
     Raises:
         LandshiftError: As ``run`` would raise it before it starts.
     """
+    made = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     with tempfile.TemporaryDirectory() as folder:
-        simulated = [source.name for source in recipe.sources if source.simulated]
+        simulated = [source.name for source in made.sources if source.simulated]
         if simulated:
-            return _before_simulation(recipe, simulated)
-        found = survey(recipe, out=Path(folder))
-        context = Context(recipe=recipe, out=Output(path=Path(folder)), survey=found, watch=Quiet())
-        return {**_what(found), **_reading(context), **_writing(context), **_accounts(recipe)}
+            return _before_simulation(made, simulated)
+        found = survey(made, out=Path(folder))
+        context = Context(recipe=made, out=Output(path=Path(folder)), survey=found, watch=Quiet())
+        return {**_what(found), **_reading(context), **_writing(context), **_accounts(made)}
 
 
 def scenes(recipe: Recipe) -> list[dict[str, Any]]:

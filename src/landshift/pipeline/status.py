@@ -9,7 +9,7 @@ from typing import Any
 from landshift.errors import StoreError
 from landshift.pipeline.output import Output
 
-__all__ = ["check", "info", "remove_output", "status"]
+__all__ = ["check", "cubes_of", "info", "is_cube", "remove_output", "status"]
 
 
 def status(out: Path) -> list[dict[str, Any]]:
@@ -64,6 +64,26 @@ def info(path: Path) -> dict[str, Any]:
     }
 
 
+def cubes_of(path: Path) -> list[Path]:
+    """The cube that a path is, or all cubes of an output folder.
+
+    Args:
+        path: A ``.zarr`` store, or an output folder.
+
+    Raises:
+        StoreError: There is no cube.
+    """
+    stores = [path] if is_cube(path) else sorted((path / "cubes").glob("*.zarr"))
+    if not stores:
+        raise StoreError("there is no cube here", where=path, hint="run a recipe first")
+    return stores
+
+
+def is_cube(path: Path) -> bool:
+    """Whether a path is meant to be a cube, and not a folder of them."""
+    return path.suffix == ".zarr" or (path / "zarr.json").is_file()
+
+
 def check(path: Path) -> list[dict[str, Any]]:
     """What is odd about a cube, or about all cubes of an output folder; an empty list where all is whole.
 
@@ -77,10 +97,7 @@ def check(path: Path) -> list[dict[str, Any]]:
     Raises:
         StoreError: There is no cube.
     """
-    stores = [path] if path.suffix == ".zarr" else sorted((path / "cubes").glob("*.zarr"))
-    if not stores:
-        raise StoreError("there is no cube here", where=path, hint="run a recipe first")
-    return [row for store in stores for row in _oddities(store)]
+    return [row for store in cubes_of(path) for row in _oddities(store)]
 
 
 def _oddities(store: Path) -> list[dict[str, Any]]:
