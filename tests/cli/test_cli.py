@@ -214,8 +214,13 @@ def test_a_shard_builds_and_finish_does_the_rest(landshift: Command, recipe: Mak
 
 
 def test_status_and_info_tell_what_is_there(landshift: Command, finished: Path) -> None:
-    rows = json.loads(landshift("status", finished, "--json").out)
-    assert [(row["stage"], row["state"]) for row in rows][:2] == [("survey", "done"), ("build", "done")]
+    said = json.loads(landshift("status", finished, "--json").out)
+    assert [(row["stage"], row["state"]) for row in said["stages"]][:2] == [("survey", "done"), ("build", "done")]
+    assert said["stages"][0]["record"]["scenes"] == 6
+    assert "finished" in said["run"]
+    printed = landshift("status", finished).out
+    assert "yearly: 1 of 1 block\n" in printed
+    assert "{" not in printed
     assert json.loads(landshift("info", finished, "--json").out)["title"] == "Six scenes"
     cube = json.loads(landshift("info", finished / "cubes" / "yearly.zarr", "--json").out)
     assert cube["holds"].startswith("reflectance: blue, green, red, nir")

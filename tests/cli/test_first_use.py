@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -68,3 +69,26 @@ def test_an_unknown_crs_is_a_wrong_recipe(landshift: Command, recipe: Make, plac
     name = "place.bbox_crs" if "bbox_crs" in place else "place.crs"
     assert name in answer.err
     assert "EPSG:32633" in answer.err
+
+
+def test_status_of_a_folder_without_a_run_fails(landshift: Command, tmp_path: Path) -> None:
+    answer = landshift("status", tmp_path / "nope")
+    assert answer.code == 1
+    assert "no run has been at work" in answer.err
+    assert not (tmp_path / "nope").exists()
+
+
+def test_damaged_files_that_are_skipped_are_told_at_the_end(
+    landshift: Command, recipe: Make, scenes: Path, tmp_path: Path
+) -> None:
+    for date in ("20200525", "20200805"):
+        (scenes / f"scene_{date}.tif").write_bytes(b"not a raster at all")
+    made, out = recipe(engine={"on_error": "skip"}), tmp_path / "out"
+    for _ in range(2):  # a second run finds all up to date, and still says so
+        answer = landshift("run", made, "-o", out)
+        assert answer.code == 0, answer.err
+        assert answer.err.count("2 scenes could not be used") == 1
+        assert "scenes.parquet" in answer.err
+        said = json.loads((out / "run.json").read_text())["warnings"]
+        assert any("2 scenes could not be used" in sentence for sentence in said)
+    assert "2 scenes could not be used" in (out / "report.html").read_text()

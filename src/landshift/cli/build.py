@@ -153,13 +153,14 @@ def demo(
 def status(
     out: Annotated[Path, typer.Argument(help="Output folder.")] = Path("out"), *, json: Json = False
 ) -> None:
-    """Tell how far the run in an output folder is.
+    """Tell how far the run in an output folder is, and whether anybody is at work on it.
 
     Example: landshift status out
     """
+    from landshift.cli.session import tell_status
     from landshift.pipeline.status import status as work
 
-    rows(work(out), as_json=json, empty=f"{out} holds no run")
+    tell_status(work(out), as_json=json)
 
 
 def clean(

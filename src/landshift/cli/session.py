@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from landshift.cli.console import Terminal, facts
+from landshift.cli.console import Terminal, facts, rows
 from landshift.errors import ConfigError
 
 if TYPE_CHECKING:
     from landshift.pipeline.run import RunResult
 
-__all__ = ["box", "finish_and_tell", "metres", "run_and_tell", "share_and_tell"]
+__all__ = ["box", "finish_and_tell", "metres", "run_and_tell", "share_and_tell", "tell_status"]
 
 
 def run_and_tell(
@@ -98,6 +98,26 @@ def _tell(result: RunResult, *, as_json: bool) -> None:
         typer.echo(typer.style("warning: ", fg="yellow") + sentence, err=True)
     told = {stage.name: f"{stage.state} in {stage.seconds:.1f} s" for stage in result.stages}
     facts({**told, "total": f"{result.seconds:.1f} s", "output": str(result.out)}, as_json=as_json)
+
+
+def tell_status(found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print how far a run is: its stages, the blocks of its products, and who has which in his hands."""
+    if as_json:
+        facts(found, as_json=True)
+        return
+    stages = [{"stage": row["stage"], "state": row["state"], **_counted(row["record"])} for row in found["stages"]]
+    rows(stages, as_json=False, empty="no stage has begun")
+    for row in found["products"]:
+        typer.echo(f"{row['product']}: {row['done']} of {row['blocks']} block{'s' * (row['blocks'] != 1)}")
+    if found["claims"]:
+        rows(found["claims"], as_json=False, empty="")
+    typer.echo(found["run"])
+
+
+def _counted(record: Mapping[str, Any]) -> dict[str, str]:
+    """The plain numbers and names among what a stage counted."""
+    plain = [f"{name} {value}" for name, value in record.items() if isinstance(value, (int, float, str))]
+    return {"counts": ", ".join(plain)}
 
 
 def metres(text: str) -> float:

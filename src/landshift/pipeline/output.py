@@ -16,13 +16,27 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from landshift.errors import DataQualityWarning, StoreError
 from landshift.pipeline.claims import Claims, locked
 from landshift.plan import write_atomic
 
-__all__ = ["Output", "Stage", "StageResult", "hash_of"]
+__all__ = ["STAGES", "Output", "Stage", "StageResult", "hash_of"]
+
+STAGES: Final = (
+    "survey",
+    "build",
+    "labels",
+    "train",
+    "evaluate",
+    "predict",
+    "change",
+    "zonal",
+    "score",
+    "publish",
+)
+"""Stages in their order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +197,16 @@ class Output:
                     hint="wait for it, or for all its shards, to end: `landshift status` tells who holds what",
                 )
             yield
+
+    @property
+    def busy(self) -> bool | None:
+        """Whether a run, or a shard of one, has the folder in its hands; None where nothing can tell."""
+        try:
+            with (self.hidden / "lock").open("a+", encoding="utf-8") as handle:
+                free = locked(handle.fileno())
+        except OSError:
+            return None
+        return None if free is None else not free
 
     def claims(self, owner: str = "") -> Claims:
         """Claims on the work in this folder."""

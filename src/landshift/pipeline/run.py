@@ -8,33 +8,18 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import landshift
 from landshift.config import Recipe
 from landshift.errors import ConfigError, DataQualityWarning, StoreError
 from landshift.pipeline import stages
-from landshift.pipeline.output import Output, StageResult, hash_of
+from landshift.pipeline.output import STAGES, Output, StageResult, hash_of
 from landshift.pipeline.shards import SharedRun
 from landshift.pipeline.survey import Survey
 from landshift.pipeline.watch import Quiet, Watch
 
 __all__ = ["STAGES", "RunResult", "finish", "run"]
-
-STAGES: Final = (
-    "survey",
-    "build",
-    "labels",
-    "train",
-    "evaluate",
-    "predict",
-    "change",
-    "zonal",
-    "score",
-    "publish",
-)
-"""Stages in their order."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
