@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from landshift.acquire.read import OnError, read
 from landshift.acquire.tiles import TileReader
-from landshift.errors import ConfigError, NoScenesError
+from landshift.errors import ConfigError, NoScenesError, counted
 from landshift.kernel.resample import Method
 from landshift.scene import Scene, passes, scene_from_item
 
@@ -71,10 +71,9 @@ def _refuse_beside(scenes: Sequence[Scene], geobox: GeoBox) -> None:
     lying = [shape for shape in shapes if shape is not None]
     if len(lying) < len(scenes) or any(shape.intersects(place) for shape in lying):
         return
-    count = f"{len(scenes)} scene{'s' * (len(scenes) > 1)}"
     raise NoScenesError(
         "all scenes lie beside the grid",
-        got=f"the grid at {_edges(place.bounds)}; {count} at {_edges(shapely.union_all(lying).bounds)}",
+        got=f"the grid at {_edges(place.bounds)}; {counted(len(scenes), 'scene')} at {_edges(shapely.union_all(lying).bounds)}",
         hint="look at the grid's CRS and bounds, or search with its outline",
     )
 

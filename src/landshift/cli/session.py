@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from landshift.cli.console import Terminal, facts, rows
-from landshift.errors import ConfigError
+from landshift.errors import ConfigError, counted
 
 if TYPE_CHECKING:
     from landshift.pipeline.run import RunResult
@@ -108,7 +108,7 @@ def tell_status(found: Mapping[str, Any], *, as_json: bool) -> None:
     stages = [{"stage": row["stage"], "state": row["state"], **_counted(row["record"])} for row in found["stages"]]
     rows(stages, as_json=False, empty="no stage has begun")
     for row in found["products"]:
-        typer.echo(f"{row['product']}: {row['done']} of {row['blocks']} block{'s' * (row['blocks'] != 1)}")
+        typer.echo(f"{row['product']}: {row['done']} of {counted(row['blocks'], 'block')}")
     if found["claims"]:
         rows(found["claims"], as_json=False, empty="")
     typer.echo(found["run"])

@@ -132,6 +132,7 @@ def _what(found: Survey) -> dict[str, Any]:
         "dates": f"{len(moments)}, {moments[0]:%Y-%m-%d} to {moments[-1]:%Y-%m-%d}",
         "bands": "; ".join(f"{name}: {', '.join(bands)}" for name, bands in found.bands.items()),
         "left out": ", ".join(f"{count} {reason}" for reason, count in found.reasons().items()) or "none",
+        **({"warnings": "; ".join(found.warnings)} if found.warnings else {}),
     }
 
 

@@ -202,8 +202,10 @@ class Output:
     def busy(self) -> bool | None:
         """Whether a run, or a shard of one, has the folder in its hands; None where nothing can tell."""
         try:
-            with (self.hidden / "lock").open("a+", encoding="utf-8") as handle:
+            with (self.hidden / "lock").open("r+", encoding="utf-8") as handle:
                 free = locked(handle.fileno())
+        except FileNotFoundError:
+            return False
         except OSError:
             return None
         return None if free is None else not free
