@@ -12,7 +12,6 @@ import pytest
 
 import landshift as package
 from landshift.config import Recipe
-from landshift.errors import StoreError
 from six_scenes import write_scenes_and_recipe
 
 Command = Callable[..., Any]
@@ -92,3 +91,79 @@ def test_damaged_files_that_are_skipped_are_told_at_the_end(
         said = json.loads((out / "run.json").read_text())["warnings"]
         assert any("2 scenes could not be used" in sentence for sentence in said)
     assert "2 scenes could not be used" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--place", "nowhere.gpkg"), "nowhere.gpkg"),
+        (("--folder", "nowhere"), "nowhere"),
+        (("--years", "abc"), "abc"),
+        (("--catalogue", "earth-serch"), "did you mean 'earth-search'"),
+    ],
+)
+def test_init_refuses_what_would_make_no_recipe(
+    landshift: Command, options: tuple[str, str], word: str
+) -> None:
+    answer = landshift("init", *options)
+    assert (answer.code, answer.out) == (2, "")
+    assert word in answer.err
+
+
+def test_clean_refuses_before_it_asks_and_keeps_files_of_others(
+    landshift: Command, finished: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.md").write_text("years of work")
+    refused = landshift("clean", tmp_path / "thesis")
+    assert (refused.code, "Remove" in refused.out) == (1, False)
+    out = Path(shutil.copytree(finished, tmp_path / "out"))
+    (out / "notes.txt").write_text("mine")
+    (out / "cubes" / "mine.txt").write_text("mine too")
+    answer = landshift("clean", out, "--yes")
+    assert answer.code == 0, answer.err
+    assert "yearly.zarr" in answer.out
+    assert "KB" in answer.out
+    assert "not made by landshift" in answer.out
+    assert sorted(file.name for file in out.rglob("*") if file.is_file()) == ["mine.txt", "notes.txt"]
+
+
+def test_explain_says_what_does_not_fit(
+    landshift: Command, recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = json.loads(landshift("explain", recipe(place={"resolution": 10}), "--json").out)
+    assert "warnings" not in said
+    assert "1 block at once" in said["build time"]
+    assert "1 thread " in said["build time"]
+    assert "whole tiles" in said["of it needed"]
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(100, 90, 10))  # type: ignore[attr-defined]  # its own type
+    box = {"bbox": [500_000, 5_599_700, 500_300, 5_600_000], "bbox_crs": "EPSG:32633", "resolution": 1000}
+    coarse = json.loads(landshift("explain", recipe(place=box), "--json").out)
+    assert "a pixel of 1000 is larger than the place" in coarse["warnings"]
+    assert "10 B are free: too little" in coarse["disk free"]
+
+
+def test_a_date_format_that_matches_nothing_says_so(landshift: Command, recipe: Make) -> None:
+    answer = landshift("explain", recipe(source={"date": "%Y-%j"}))
+    assert answer.code == 1
+    assert "'%Y-%j' does not match" in answer.err
+
+
+def test_many_empty_dates_of_a_cube_are_one_line(landshift: Command, recipe: Make, tmp_path: Path) -> None:
+    product = [{"name": "regular", "kind": "interpolate", "every": "60D", "min_clear": 50}]
+    seen = {"name": "seen", "kind": "observed"}
+    assert landshift("run", recipe(product=[seen, *product]), "-o", tmp_path / "out").code == 0
+    found = json.loads(landshift("check", tmp_path / "out", "--json").out)
+    main = [row["text"] for row in found if row["text"].startswith("reflectance")]
+    assert len(main) == 1
+    assert "on 7 dates: 2020-" in main[0]
+
+
+def test_progress_never_says_that_nothing_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    from landshift.cli.console import Terminal
+
+    now = iter([100.0, 120.0])
+    terminal = Terminal(clock=lambda: next(now))
+    terminal.progress(0, 1000, "blocks")
+    terminal.progress(999, 1000, "blocks")
+    assert capsys.readouterr().err == "  blocks: 999/1000 (99 %), nearly done\n"

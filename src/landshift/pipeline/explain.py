@@ -12,12 +12,13 @@ import numpy as np
 
 from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe
+from landshift.errors import counted
 from landshift.pipeline.budget import memory_of
 from landshift.pipeline.build import Build
 from landshift.pipeline.output import Output
 from landshift.pipeline.stages import Context
 from landshift.pipeline.survey import Survey, survey
-from landshift.pipeline.watch import Quiet, Watch
+from landshift.pipeline.watch import Quiet, Watch, duration, sized
 from landshift.plan import plan_blocks
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def explain(recipe: Recipe | str | Path) -> dict[str, Any]:
             return _before_simulation(made, simulated)
         found = survey(made, out=Path(folder))
         context = Context(recipe=made, out=Output(path=Path(folder)), survey=found, watch=Quiet())
-        return {**_what(found), **_reading(context), **_writing(context), **_accounts(made)}
+        said = [*found.warnings, *_misfits(made, found)]
+        heard = {"warnings": "; ".join(said)} if said else {}
+        return {**_what(found), **heard, **_reading(context), **_writing(context), **_accounts(made)}
 
 
 def scenes(recipe: Recipe) -> list[dict[str, Any]]:
@@ -132,8 +135,21 @@ def _what(found: Survey) -> dict[str, Any]:
         "dates": f"{len(moments)}, {moments[0]:%Y-%m-%d} to {moments[-1]:%Y-%m-%d}",
         "bands": "; ".join(f"{name}: {', '.join(bands)}" for name, bands in found.bands.items()),
         "left out": ", ".join(f"{count} {reason}" for reason, count in found.reasons().items()) or "none",
-        **({"warnings": "; ".join(found.warnings)} if found.warnings else {}),
     }
+
+
+def _misfits(recipe: Recipe, found: Survey) -> list[str]:
+    """What hardly can be meant: pixels that are larger than the place."""
+    outline = recipe.place.outline(recipe.base)
+    if outline is None:
+        return []
+    left, bottom, right, top = outline.to_crs(found.geobox.crs).boundingbox
+    side = abs(float(found.geobox.resolution.x))
+    if min(right - left, top - bottom) >= side:
+        return []
+    return [
+        f"a pixel of {side:g} is larger than the place, {right - left:.4g} x {top - bottom:.4g} in the grid's units"
+    ]
 
 
 def _reading(context: Context) -> dict[str, Any]:
@@ -149,11 +165,14 @@ def _reading(context: Context) -> dict[str, Any]:
         decoded += cost.bytes_decoded * share
         used += cost.bytes_needed * share
         tiles += cost.tiles * share
-    return {"to decode": f"{_size(decoded)} in {tiles:.0f} tiles", "of it needed": _size(used)}
+    return {
+        "to decode": f"{sized(decoded)} in {tiles:.0f} tiles",
+        "of it needed": f"{sized(used)}, which lie in the place; files are decoded in whole tiles",
+    }
 
 
 def _writing(context: Context) -> dict[str, Any]:
-    grid, values, products = context.survey.geobox, 0.0, {}
+    grid, values, stored, products = context.survey.geobox, 0.0, 0.0, {}
     build = Build(context)
     for product in context.recipe.products:
         names = [source.name for source in context.recipe.sources_of(product)]
@@ -162,16 +181,23 @@ def _writing(context: Context) -> dict[str, Any]:
         dates = len(build.timed(product).times(observed))
         layers = len(context.survey.bands[names[0]]) + len(product.indices)
         raw = dates * layers * grid.shape[0] * grid.shape[1]
-        products[product.name] = f"{dates} dates x {layers} layers, about {_size(2 * raw * PACKED)}"
+        stored += 2 * raw * PACKED
+        extent = f"{counted(dates, 'date')} x {counted(layers, 'layer')}"
+        products[product.name] = f"{extent}, about {sized(2 * raw * PACKED)}"
         values += raw + len(groups) * layers * grid.shape[0] * grid.shape[1]
     budget = build.budget
-    workers = budget.at_once * budget.threads
+    at_once = min(budget.at_once, len(build.plan.blocks))
+    threads = at_once * budget.threads
     free = shutil.disk_usage(Path.cwd()).free
+    spent = duration(max(1, values / RATE / threads))
     return {
         "products": products,
-        "disk free": _size(free),
+        "disk free": sized(free)
+        if stored < free
+        else f"needs {sized(stored)}, {sized(free)} are free: too little",
         "memory limit": str(budget),
-        "build time": f"about {max(1, round(values / RATE / workers))} s on {workers} workers, training not counted",
+        "build time": f"about {spent} with {counted(threads, 'thread')}"
+        f" ({counted(at_once, 'block')} at once, {counted(budget.threads, 'tile')} of each), training not counted",
     }
 
 
@@ -190,8 +216,8 @@ def _before_simulation(recipe: Recipe, names: Sequence[str]) -> dict[str, Any]:
         "place": f"{grid.shape[0]} x {grid.shape[1]} px of {abs(grid.resolution.x):g}, {grid.crs}",
         "scenes": f"simulated by {', '.join(names)} when the recipe is run, {begin:%Y-%m-%d} to before {end:%Y-%m-%d}",
         "products": ", ".join(product.name for product in recipe.products),
-        "disk free": _size(shutil.disk_usage(Path.cwd()).free),
-        "memory limit": _size(memory_of(recipe.engine.memory)),
+        "disk free": sized(shutil.disk_usage(Path.cwd()).free),
+        "memory limit": sized(memory_of(recipe.engine.memory)),
     }
 
 
@@ -218,15 +244,3 @@ def _layers(item: pystac.Item) -> list[str]:
         for name, asset in item.assets.items()
     ]
     return list(dict.fromkeys(name for names in named for name in names))
-
-
-def _size(count: float) -> str:
-    """Bytes for people.
-
-    >>> _size(3_400_000)
-    '3.4 MB'
-    """
-    for unit, power in (("TB", 12), ("GB", 9), ("MB", 6), ("KB", 3)):
-        if count >= 10**power:
-            return f"{count / 10**power:.1f} {unit}"
-    return f"{count:.0f} B"

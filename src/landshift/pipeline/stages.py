@@ -141,6 +141,7 @@ def inventory(context: Context) -> Stage:
         name="survey",
         settings={
             "scenes": {name: found.fingerprint(name) for name in found.passes},
+            "ids": {name: sorted(item.id for item in items) for name, items in found.items.items()},
             "skipped": sorted([left.source, left.id, left.reason] for left in found.skipped),
             "place": found.place,
         },

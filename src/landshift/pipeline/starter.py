@@ -13,8 +13,8 @@ __all__ = ["starter"]
 INDICES: Final = ("ndvi", "mndwi")
 """Indices of the starter's yearly product, as far as the bands go."""
 
-_SHORT: Final = {"sentinel-2-l2a": "s2", "sentinel-2-l1c": "s2", "landsat-c2-l2": "landsat", "sentinel-1-grd": "s1", "sentinel-1-rtc": "s1"}
-"""Names of sources by sensor."""
+_SHORT: Final = {"sentinel-2": "s2", "sentinel-1": "s1", "landsat": "landsat"}
+"""Names of sources by the beginning of their sensors'."""
 
 _TEMPLATE = """\
 # A landshift recipe. Run it with `landshift run recipe.toml`, look ahead with `landshift explain recipe.toml`,
@@ -129,10 +129,14 @@ def _refuse(place: Path | None, folder: Path | None, catalogue: str, years: str 
         if path is not None and not path.exists():
             raise ConfigError(f"--{name} is not there", got=str(path), hint="give a path from where you are")
     if folder is not None and not folder.is_dir():
-        raise ConfigError("--folder is not a folder", got=str(folder), hint="give the folder that holds the scenes")
+        raise ConfigError(
+            "--folder is not a folder", got=str(folder), hint="give the folder that holds the scenes"
+        )
     if catalogue not in catalogues():
         raise ConfigError(
-            f"there is no catalogue {catalogue!r}", where="--catalogue", hint=did_you_mean(catalogue, catalogues())
+            f"there is no catalogue {catalogue!r}",
+            where="--catalogue",
+            hint=did_you_mean(catalogue, catalogues()),
         )
     if years is not None:
         Time(years=years)
@@ -178,6 +182,16 @@ def _look(folder: Path) -> _Held:
     return _Held(
         told=(f"# {count}, {first:%Y-%m-%d} to {last:%Y-%m-%d}; bands: {bands}",),
         years=f"{first.year}..{last.year}",
-        name=_SHORT.get(scenes[0].sensor, "scenes") if len({scene.sensor for scene in scenes}) == 1 else "scenes",
+        name=_named({scene.sensor for scene in scenes}),
         indices=tuple(name for name in INDICES if {*known()[name].bands} <= {*shared, *nir}),
     )
+
+
+def _named(sensors: set[str]) -> str:
+    """A short name of a source.
+
+    >>> _named({"landsat-4-7-c2l2", "landsat-8-9-c2l2"}), _named({"index"})
+    ('landsat', 'scenes')
+    """
+    found = {name for sensor in sensors for start, name in _SHORT.items() if sensor.startswith(start)}
+    return found.pop() if len(found) == 1 else "scenes"

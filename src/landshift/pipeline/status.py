@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from landshift.errors import StoreError
 from landshift.pipeline.output import STAGES, Output
 from landshift.plan import Journal
 
-__all__ = ["check", "cubes_of", "info", "is_cube", "remove_output", "status"]
+if TYPE_CHECKING:
+    from landshift.cube.check import Problem
+
+__all__ = ["check", "cubes_of", "info", "is_cube", "status"]
 
 
 def status(out: Path) -> dict[str, Any]:
@@ -29,7 +32,9 @@ def status(out: Path) -> dict[str, Any]:
     """
     output = Output(path=out)
     if not output.hidden.is_dir():
-        trials = ", ".join(str(one) for one in sorted((out / "try").glob("*")) if (one / ".landshift").is_dir())
+        trials = ", ".join(
+            str(one) for one in sorted((out / "try").glob("*")) if (one / ".landshift").is_dir()
+        )
         hint = f"there are trials: {trials}" if trials else "give the folder that `landshift run` wrote to"
         raise StoreError("no run has been at work in this folder", where=out, hint=hint)
     held = output.status()
@@ -163,29 +168,20 @@ def _oddities(store: Path) -> list[dict[str, Any]]:
         build = Output(path=store.resolve().parents[1]).status().get("build", {})
         if build.get("record", {}).get(store.stem, {}).get("empty_dates") != len(known):
             known = set()
-    rows = []
+    groups: dict[tuple[str, str], list[Problem]] = {}
     for problem in found:
-        note = problem.kind == "empty" and problem.where in known
-        rows.append({"cube": store.stem, "kind": "note" if note else "problem", "text": str(problem)})
-    return rows
+        kind = "note" if problem.kind == "empty" and problem.where in known else "problem"
+        what = problem.text if problem.kind == "empty" else str(problem)
+        groups.setdefault((kind, what), []).append(problem)
+    return [{"cube": store.stem, "kind": kind, "text": _together(same)} for (kind, _), same in groups.items()]
 
 
-def remove_output(out: Path) -> Path:
-    """Remove an output folder; refuses what landshift did not make.
-
-    Args:
-        out: Output folder.
-
-    Raises:
-        StoreError: The folder is not a landshift output.
-    """
-    known = (out / ".landshift").is_dir() or (out / "try" / ".landshift").is_dir()
-    if not known or Output(path=out).foreign:
-        raise StoreError(
-            "this folder is not a landshift output", where=out, hint="remove it by hand if you mean it"
-        )
-    shutil.rmtree(out)
-    return out
+def _together(same: Sequence[Problem]) -> str:
+    """One line for a problem, or for many dates that have the same one."""
+    if len(same) == 1:
+        return str(same[0])
+    dates = ", ".join(problem.where[:10] for problem in same[:3]) + (", ..." if len(same) > 3 else "")
+    return f"{same[0].text.removesuffix(' on this date')} on {len(same)} dates: {dates}"
 
 
 def _cube(path: Path) -> dict[str, Any]:
@@ -197,6 +193,7 @@ def _cube(path: Path) -> dict[str, Any]:
     return {
         "cube": path.name,
         "holds": f"{layout.variable}: {', '.join(layout.names)}",
+        "indices": ", ".join(layout.indices) or "none",
         "beside": ", ".join(layout.extra) or "nothing",
         "dates": f"{layout.times}, {str(stamps[0])[:10]} to {str(stamps[-1])[:10]}",
         "grid": f"{grid.shape[0]} x {grid.shape[1]} px of {abs(grid.resolution.x):g}, {grid.crs}",

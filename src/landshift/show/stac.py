@@ -25,7 +25,7 @@ from landshift.cube.maps import map_geobox, read_classes
 from landshift.cube.provenance import read_run
 from landshift.cube.store import layout_of, open_cube
 from landshift.cube.tables import read_table
-from landshift.errors import StoreError
+from landshift.errors import StoreError, counted
 from landshift.place import footprint
 from landshift.show.credits import credit_of
 
@@ -254,7 +254,7 @@ def _store_collection(run: _Run, path: Path) -> pystac.Collection:
         item.stac_extensions = sorted([*item.stac_extensions, CLASSIFICATION])
         made = _collection(run, "labels", "Labels", "Labels on the grid of the cubes, by year", [item])
     else:
-        what = f"The cube “{name}”: {len(times)} dates of {', '.join(layout.names) or layout.variable}"
+        what = f"The cube “{name}”: {counted(len(times), 'date')} of {', '.join(layout.names) or layout.variable}"
         made = _collection(run, f"cube-{name}", f"Cube {name}", what, [item])
     made.extra_fields |= described
     made.stac_extensions = [DATACUBE]
