@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -170,3 +171,31 @@ def test_years_and_months_are_lists() -> None:
 def test_a_span_that_makes_no_sense_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         Time(**values)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"crs": "EPSG:99999"}, "place.crs"),
+        ({"crs": "EPSG:5703"}, "place.crs"),
+        ({"bbox": (1, 2, 3, 4), "bbox_crs": "metres"}, "place.bbox_crs"),
+    ],
+)
+def test_a_crs_that_no_map_has_is_refused(values: dict[str, Any], name: str) -> None:
+    with pytest.raises(ConfigError, match=name) as caught:
+        Place(**values)
+    assert "EPSG:32633" in str(caught.value)
+    assert Place(crs="UTM").crs == "UTM"
+
+
+def test_a_box_says_which_of_its_edges_are_swapped() -> None:
+    with pytest.raises(ConfigError, match="left edge is not left of its right"):
+        Place(bbox=(15.0, 50.0, 14.0, 51.0))
+    with pytest.raises(ConfigError, match="bottom edge is not below its top"):
+        Place(bbox=(14.0, 51.0, 15.0, 50.0))
+
+
+def test_a_span_that_ends_before_it_starts_shows_the_dates_as_they_were_written() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Time(start=date(2021, 5, 1), end=date(2020, 4, 30))
+    assert caught.value.got == "2021-05-01 .. 2020-04-30"

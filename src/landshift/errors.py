@@ -38,6 +38,7 @@ __all__ = [
     "NoScenesError",
     "SceneError",
     "StoreError",
+    "counted",
     "did_you_mean",
 ]
 
@@ -131,13 +132,27 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
 
     >>> did_you_mean("dilat", ["dilate", "hide"])
     "did you mean 'dilate'? Known: dilate, hide"
+    >>> did_you_mean("nvdi", ["ndvi", "ndwi", "nvdx"])
+    "did you mean 'ndvi'? Known: ndvi, ndwi, nvdx"
     >>> did_you_mean("xyz", ["dilate"])
     'known: dilate'
     """
     known = sorted(choices)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.55)
+    swapped = [f"{name[:at]}{name[at + 1]}{name[at]}{name[at + 2 :]}" for at in range(len(name) - 1)]
+    near = [one for one in swapped if one in known] or difflib.get_close_matches(
+        name, known, n=1, cutoff=0.55
+    )
     listing = ", ".join(known)
     return f"did you mean {near[0]!r}? Known: {listing}" if near else f"known: {listing}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, which takes an s unless it is one.
+
+    >>> counted(1, "scene"), counted(2, "scene"), counted(0, "date")
+    ('1 scene', '2 scenes', '0 dates')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _flat(part: object) -> str:

@@ -74,12 +74,18 @@ class Place:
             raise ConfigError("place takes a geometry or a bbox, not both", hint="remove one of them")
         if self.resolution is not None and self.resolution <= 0:
             raise ConfigError("place.resolution must be more than 0", got=self.resolution)
+        if self.crs is not None and self.crs.lower() != "utm":
+            _refuse_unknown(self.crs, "place.crs")
         if self.bbox is None:
             return
+        _refuse_unknown(self.bbox_crs, "place.bbox_crs")
         left, bottom, right, top = self.bbox
         if left >= right or bottom >= top:
+            swapped = (
+                "left edge is not left of its right" if left >= right else "bottom edge is not below its top"
+            )
             order = "[left, bottom, right, top]"
-            raise ConfigError("place.bbox is empty", got=list(self.bbox), allowed=order)
+            raise ConfigError(f"place.bbox is empty: its {swapped}", got=list(self.bbox), allowed=order)
         if self.bbox_crs == "EPSG:4326" and (abs(left) > 360 or abs(bottom) > 90 or abs(top) > 90):
             raise ConfigError(
                 "place.bbox is not in degrees",
@@ -268,7 +274,7 @@ class Time:
             raise ConfigError("time.months are numbers from 1 to 12", got=list(self.months))
         begin, end = self.span
         if begin >= end:
-            raise ConfigError("time ends before it starts", got=f"{begin:%Y-%m-%d} .. {end:%Y-%m-%d}")
+            raise ConfigError("time ends before it starts", got=f"{self.start or begin} .. {self.end or end}")
 
     @property
     def span(self) -> tuple[datetime, datetime]:
@@ -316,6 +322,25 @@ def _crs(place: Place, outline: Any, native: NativeGrid | None) -> str:
         centre = outline.to_crs("EPSG:4326").centroid.coords[0]
         return str(CRS.utm(*centre))
     return place.crs
+
+
+def _refuse_unknown(crs: str, name: str) -> None:
+    """Refuse what no database of CRS knows, or what has no map in it."""
+    from odc.geo.crs import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        known = CRS(crs)
+        fits = known.geographic or known.projected
+    except CRSError:
+        fits = False
+    if not fits:
+        raise ConfigError(
+            f"{name} is not a CRS that a map can have",
+            got=crs,
+            allowed='such as "EPSG:32633" or "EPSG:3035", or WKT',
+            hint="look its code up at epsg.io",
+        )
 
 
 def _same(one: str, other: str) -> bool:

@@ -92,6 +92,8 @@ class Scene:
     """sun_zenith, sun_azimuth, view_zenith, view_azimuth in degrees, where known."""
     collection: str = ""
     """The Item's collection, within which its id counts; empty where it has none."""
+    simulated: bool = False
+    """Whether the Item says that it is simulated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +207,7 @@ def scene_from_item(
         relative_orbit=int(properties.get("sat:relative_orbit") or -1),
         angles=_angles(properties),
         collection=item.collection_id or "",
+        simulated=properties.get("landshift:simulated") is True,
     )
 
 

@@ -99,7 +99,11 @@ def test_an_unknown_option_exits_2(landshift: Command) -> None:
     "options",
     [(), ("--catalogue", "planetary-computer"), ("--years", "2019..2020"), ("--place", "town.gpkg")],
 )
-def test_what_init_prints_is_a_recipe(landshift: Command, tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_what_init_prints_is_a_recipe(
+    landshift: Command, tmp_path: Path, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "town.gpkg").touch()
+    monkeypatch.chdir(tmp_path)
     answer = landshift("init", *options)
     assert answer.code == 0
     (tmp_path / "recipe.toml").write_text(answer.out)
@@ -135,7 +139,11 @@ def test_the_comments_of_init_are_recipes_too(landshift: Command, tmp_path: Path
     assert Recipe.load(tmp_path / "recipe.toml").train is not None
 
 
-def test_init_writes_paths_that_toml_understands(landshift: Command) -> None:
+def test_init_writes_paths_that_toml_understands(
+    landshift: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path('my "place".gpkg').touch()
     said = tomllib.loads(landshift("init", "--place", 'my "place".gpkg').out)
     assert said["place"]["geometry"] == 'my "place".gpkg'
 
@@ -192,9 +200,12 @@ def test_a_run_tells_its_stages_as_json(landshift: Command, recipe: Make, tmp_pa
 def test_a_trial_takes_metres_and_kilometres(landshift: Command, recipe: Make, tmp_path: Path) -> None:
     made, out = recipe(), tmp_path / "out"
     assert landshift("run", made, "--out", out, "--try", "0.12km", "--until", "build").code == 0
-    said = json.loads(landshift("info", out / "try" / "cubes" / "regular.zarr", "--json").out)
+    said = json.loads(landshift("info", out / "try" / "120m" / "cubes" / "regular.zarr", "--json").out)
     assert said["grid"].startswith("12 x 12 px")
     assert landshift("run", made, "--out", out, "--try", "five").code == 2
+    assert landshift("run", made, "--out", out, "--try", "0km").code == 2
+    other = landshift("run", made, "--out", out, "--try", "180m", "--until", "build")
+    assert (other.code, "try/180m" in other.out) == (0, True), other.err
     assert landshift("run", made, "--out", out, "--until", "build").code == 0, (
         "a trial must not block the run"
     )
@@ -232,11 +243,20 @@ def test_finish_of_a_folder_that_is_not_there_speaks_of_shards(landshift: Comman
 
 
 def test_status_and_info_tell_what_is_there(landshift: Command, finished: Path) -> None:
-    rows = json.loads(landshift("status", finished, "--json").out)
-    assert [(row["stage"], row["state"]) for row in rows][:2] == [("survey", "done"), ("build", "done")]
+    said = json.loads(landshift("status", finished, "--json").out)
+    assert [(row["stage"], row["state"]) for row in said["stages"]][:2] == [
+        ("survey", "done"),
+        ("build", "done"),
+    ]
+    assert said["stages"][0]["record"]["scenes"] == 6
+    assert "finished" in said["run"]
+    printed = landshift("status", finished).out
+    assert "yearly: 1 of 1 block\n" in printed
+    assert "{" not in printed
     assert json.loads(landshift("info", finished, "--json").out)["title"] == "Six scenes"
     cube = json.loads(landshift("info", finished / "cubes" / "yearly.zarr", "--json").out)
     assert cube["holds"].startswith("reflectance: blue, green, red, nir")
+    assert cube["indices"] == "ndvi"
 
 
 def test_info_of_something_else_says_what_it_wants(landshift: Command, tmp_path: Path) -> None:

@@ -248,7 +248,9 @@ def test_a_class_without_a_test_pixel_is_told_beside_the_number(
     attrs = {"classes": as_records(land.classes)}
     write_store(tmp_path / "l.zarr", land.geobox, marked, variable="labels", names=(), attrs=attrs)
     name = next(one.name for one in land.classes if one.value == 4)
-    with pytest.warns(DataQualityWarning, match=rf"no test pixel of {name}: the mean IoU is of \d of 3 classes"):
+    with pytest.warns(
+        DataQualityWarning, match=rf"no test pixel of {name}: the mean IoU is of \d of 3 classes"
+    ):
         write_accuracy({"forest": forest}, cube=land.cube, labels=tmp_path / "l.zarr", out=tmp_path)
     table = read_table(tmp_path / "tables" / "accuracy.parquet").frame
     assert table[table["class"] == name]["pixels"].tolist() == [0, 0]

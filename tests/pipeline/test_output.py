@@ -14,9 +14,9 @@ import pytest
 
 from landshift.config import Recipe
 from landshift.errors import DataQualityWarning, StoreError
+from landshift.pipeline.clean import remove_output
 from landshift.pipeline.output import Output, Stage
 from landshift.pipeline.run import run
-from landshift.pipeline.status import remove_output
 from small_runs import place
 
 PLACE = {"crs": "EPSG:32633", "transform": [10.0, 0.0, 0.0, 0.0, -10.0, 0.0], "shape": [6, 6]}
@@ -200,12 +200,28 @@ def test_clean_leaves_a_folder_of_somebody_elses_alone(tmp_path: Path) -> None:
 def test_clean_removes_what_landshift_made(tmp_path: Path) -> None:
     out = output(tmp_path / "out")
     out.do(stage(out.path))
-    assert remove_output(out.path) == out.path
-    assert not out.path.exists()
+    (out.path / "maps.qgz").write_text("a project of somebody")
+    assert [path.name for path in remove_output(out.path).others] == ["maps.qgz"]
+    assert [file.name for file in out.path.iterdir()] == ["maps.qgz"]
+    again = output(tmp_path / "again")
+    again.do(stage(again.path))
+    with again.lock(), pytest.raises(StoreError, match="a run is at work"):
+        remove_output(again.path)
+    remove_output(again.path)
+    assert not again.path.exists()
+
+
+def test_a_changed_file_and_changed_scenes_are_told_by_name_and_number(tmp_path: Path) -> None:
+    out = output(tmp_path)
+    first = {"path": [["bow.gpkg", 106496, "44a6"]], "ids": {"s2": ["a", "b"]}, "scenes": {"s2": "x"}}
+    later = {"path": [["bow.gpkg", 106497, "55a6"]], "ids": {"s2": ["b", "c", "d"]}, "scenes": {"s2": "y"}}
+    out.do(stage(tmp_path, settings=first))
+    why = out.do(stage(tmp_path, settings=later)).why
+    assert why == "the scenes changed (2 new, 1 gone), the file bow.gpkg changed"
 
 
 def test_a_folder_that_holds_a_trial_alone_is_not_foreign(tmp_path: Path) -> None:
-    output(tmp_path / "try")
+    output(tmp_path / "try" / "5km")
     output(tmp_path)
     assert (tmp_path / ".landshift" / "place.json").is_file()
 

@@ -177,7 +177,7 @@ def test_a_trial_runs_every_stage_on_a_window_and_leaves_the_folder_free(town: T
     bands = town.values["source"][0]["bands"]
     values["source"] = [{"name": "s2", "from": "stac", "url": str(scenes), "bands": bands}]
     result = run(Recipe.of(values), tmp_path / "out", try_m=300)
-    assert result.out == tmp_path / "out" / "try"
+    assert result.out == tmp_path / "out" / "try" / "300m"
     cube = landshift.open(result.out / "cubes" / "regular.zarr")
     assert cube.odc.geobox.shape == (30, 30)
     assert (result.out / "report.html").is_file()

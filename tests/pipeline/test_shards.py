@@ -115,9 +115,14 @@ def test_blocks_in_the_hands_of_another_are_left_and_finish_does_them(strip: Str
     assert theirs is not None
     result = run_shard(Recipe.of(strip()), out, shard=Shard.of("1/2"))
     assert (result.built, result.left) == (1, 1)
-    rows = [row for row in status(out) if row["state"] == "in flight"]
-    assert [(row["key"], "2/2" in row["counts"]) for row in rows] == [("r0000c0001", True)]
+    said = status(out)
+    assert [(row["block"], row["shard"]) for row in said["claims"]] == [("r0000c0001", "2/2")]
+    assert said["run"] == "1 shard is at work"
+    assert {(row["done"], row["blocks"]) for row in said["products"]} == {(1, 2)}
     theirs.release()
+    assert status(out)["run"].startswith("nobody is at work: run again")
+    with Output(path=out).lock():
+        assert status(out)["run"] == "a run is at work"
     finish(out)
     assert differing(contents(tmp_path / "alone"), contents(out)) == []
 

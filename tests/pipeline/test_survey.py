@@ -135,3 +135,27 @@ def test_a_trial_window_lies_in_the_middle(strip: Callable[..., dict[str, Any]],
     offset = ~whole.geobox.affine * (part.geobox.affine.c, part.geobox.affine.f)
     assert abs(offset[0] - (528 - 24) / 2) <= 6
     assert [round(value) % 6 for value in offset] == [0, 0]
+
+
+def test_scenes_that_lie_apart_say_which_of_them_are_taken(folder: Path) -> None:
+    assert look(folder).warnings == ()
+    write(folder / "scene_20200801.tif", Tiff(bands=2, names=BANDS, crs="EPSG:32634"))
+    [said] = look(folder).warnings
+    assert "the scenes lie in 2 places" in said
+    assert "3 scenes around longitude 15.0" in said
+    assert "bbox" in said
+    assert look(folder, place={"bbox": [14.9, 50.5, 15.1, 50.6]}).warnings == ()
+
+
+def test_scenes_of_the_simulators_catalogue_say_that_they_are_simulated(
+    strip: Callable[..., dict[str, Any]], folder: Path
+) -> None:
+    from landshift.pipeline.output import Output
+    from landshift.pipeline.stages import Context
+    from landshift.pipeline.watch import Quiet
+
+    recipe = Recipe.of(strip())
+    found = survey(recipe, out=folder)
+    context = Context(recipe=recipe, out=Output(path=folder), survey=found, watch=Quiet())
+    assert (found.simulated, context.simulated, context.has_truth) == (True, True, False)
+    assert not look(folder).simulated

@@ -78,3 +78,16 @@ def test_a_band_that_is_not_there_is_named(tmp_path: Path, values: NDArray[np.fl
 def test_a_cube_without_any_data_is_hatched_all_over(tmp_path: Path, values: NDArray[np.float32]) -> None:
     store = cube_at(tmp_path / "p.zarr", np.full_like(values, np.nan))
     assert preview(store, tmp_path / "a.png", bands=["nir"]).stat().st_size > 0
+
+
+def test_dates_that_hold_values_come_before_empty_ones(tmp_path: Path) -> None:
+    from landshift.cube.store import open_cube
+    from landshift.show.preview import _choose, _positions
+
+    rng = np.random.default_rng(2)
+    made = rng.uniform(0.02, 0.3, (20, 4, 12, 12)).astype(np.float32)
+    made[[0, 5, 10, 19]] = np.nan
+    cube = open_cube(cube_at(tmp_path / "p.zarr", made))
+    chosen = _positions(cube, 6, _choose(cube, ()))
+    assert len(chosen) == 6
+    assert not {0, 5, 10, 19} & {*chosen.tolist()}

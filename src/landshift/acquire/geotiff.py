@@ -112,8 +112,10 @@ def _items(name: str, members: Sequence[tuple[str, Path]], plan: _Plan, *, prefi
     first = headers[0]
     time = date_of(first.path, {**first.tags, **_band_tags(first)}, plan.folder.date)
     if time is None:
+        rule = plan.folder.date
+        what = "no date" if rule is None else f"the date {rule!r} does not match this file's name or tags"
         hint = 'give `date`: a format found in the name ("%Y%m%d"), the name of a tag, or a date'
-        raise SceneError("no date", where=first.path, got=plan.folder.date, hint=hint)
+        raise SceneError(what, where=first.path, got=first.path.name, hint=hint)
     layers: list[Layer] = []
     commons: list[str | None] = []
     for (band, _), facts in zip(members, headers, strict=True):
@@ -122,8 +124,8 @@ def _items(name: str, members: Sequence[tuple[str, Path]], plan: _Plan, *, prefi
         commons += known
     mask = _mask_for(first.path, time, plan)
     if mask is not None:
-        rule = {"landshift:quality_rule": plan.folder.mask_rule}
-        layers.append(Layer(key="quality", facts=look(mask), roles=("landshift:quality",), fields=rule))
+        said = {"landshift:quality_rule": plan.folder.mask_rule}
+        layers.append(Layer(key="quality", facts=look(mask), roles=("landshift:quality",), fields=said))
     properties: dict[str, Any] = {"landshift:quantity": plan.folder.quantity or quantity_of(commons)}
     if plan.folder.platform:
         properties["platform"] = plan.folder.platform

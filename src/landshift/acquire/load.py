@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from landshift.acquire.read import OnError, read
 from landshift.acquire.tiles import TileReader
-from landshift.errors import ConfigError, NoScenesError
+from landshift.errors import ConfigError, NoScenesError, counted
 from landshift.kernel.resample import Method
-from landshift.scene import passes, scene_from_item
+from landshift.scene import Scene, passes, scene_from_item
 
 if TYPE_CHECKING:
     import pystac
@@ -44,7 +44,7 @@ def load(
         grows from there too. ``Mask`` takes it up.
 
     Raises:
-        NoScenesError: There are no items.
+        NoScenesError: There are no items, or all of them lie beside the grid.
         SceneError: An item or a file cannot be used.
     """
     scenes = [scene_from_item(item, source="", bands=bands, sensor=sensor) for item in items]
@@ -52,8 +52,32 @@ def load(
         raise NoScenesError("there are no items to load", hint="look at what `search` or `adopt` returned")
     if not bands:
         raise ConfigError("load needs bands", hint='such as bands=["red", "nir"]')
+    _refuse_beside(scenes, geobox)
     groups = passes(scenes)
     with TileReader(threads=2) as reader:
         cube = read(groups, geobox, bands=bands, resampling=resampling, on_error=on_error, reader=reader)
         layer = read(groups, geobox, bands=(), on_error=on_error, reader=reader)["quality"]
     return cube.assign(quality_layer=layer)
+
+
+def _refuse_beside(scenes: Sequence[Scene], geobox: GeoBox) -> None:
+    """Refuse a grid that no scene touches; a scene that does not say where it lies is taken at its word."""
+    import shapely
+
+    from landshift.dateline import cut_at_180, in_degrees
+
+    place = in_degrees(geobox.extent)
+    shapes = [None if scene.footprint is None else cut_at_180(scene.footprint) for scene in scenes]
+    lying = [shape for shape in shapes if shape is not None]
+    if len(lying) < len(scenes) or any(shape.intersects(place) for shape in lying):
+        return
+    raise NoScenesError(
+        "all scenes lie beside the grid",
+        got=f"the grid at {_edges(place.bounds)}; {counted(len(scenes), 'scene')} at {_edges(shapely.union_all(lying).bounds)}",
+        hint="look at the grid's CRS and bounds, or search with its outline",
+    )
+
+
+def _edges(bounds: tuple[float, float, float, float]) -> str:
+    left, bottom, right, top = bounds
+    return f"longitude {left:.3f} to {right:.3f}, latitude {bottom:.3f} to {top:.3f}"

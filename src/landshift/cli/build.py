@@ -38,7 +38,8 @@ def run(
     overrides: Set = None,
     *,
     try_: Annotated[
-        str | None, typer.Option("--try", help="Only a window around the centre: 5km, 800m.")
+        str | None,
+        typer.Option("--try", help="Only a window around the centre, into OUT/try/5km: 5km, 800m."),
     ] = None,
     until: Annotated[str | None, typer.Option(help="Last stage to do: survey, build, train ...")] = None,
     shard: Annotated[
@@ -153,13 +154,14 @@ def demo(
 def status(
     out: Annotated[Path, typer.Argument(help="Output folder.")] = Path("out"), *, json: Json = False
 ) -> None:
-    """Tell how far the run in an output folder is.
+    """Tell how far the run in an output folder is, and whether anybody is at work on it.
 
     Example: landshift status out
     """
+    from landshift.cli.session import tell_status
     from landshift.pipeline.status import status as work
 
-    rows(work(out), as_json=json, empty=f"{out} holds no run")
+    tell_status(work(out), as_json=json)
 
 
 def clean(
@@ -167,15 +169,18 @@ def clean(
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove an output folder that landshift made.
+    """Remove what landshift made of an output folder; files of others stay.
 
     Example: landshift clean out --yes
     """
-    from landshift.pipeline.status import remove_output
+    from landshift.cli.session import tell_holdings
+    from landshift.pipeline.clean import holdings, remove_output
 
+    tell_holdings(holdings(out))
     if not yes:
-        typer.confirm(f"Remove {out} and all that is in it?", abort=True)
-    facts({"removed": str(remove_output(out))}, as_json=False)
+        typer.confirm(f"Remove these from {out}?", abort=True)
+    remove_output(out)
+    facts({"removed": str(out)} if not out.exists() else {"kept": str(out)}, as_json=False)
 
 
 def bench(

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from landshift.errors import LandshiftError
+from landshift.pipeline.watch import duration
 
 __all__ = ["Terminal", "complain", "facts", "rows"]
 
@@ -45,7 +46,7 @@ class Terminal:
         spent = now - self.begun
         left = spent / done * (total - done) if done else 0.0
         line = f"  {what}: {done}/{total} ({100 * done // max(total, 1)} %)"
-        line += f", {_span(left)} left" if not last and done else f" in {_span(spent)}" if last else ""
+        line += f", {_left(left)}" if not last and done else f" in {duration(spent)}" if last else ""
         if self.live:
             typer.echo(f"\r\033[K{line}", err=True, nl=last)
         elif last or done:
@@ -94,8 +95,6 @@ def rows(table: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str) -> No
         typer.echo("  ".join(cell.ljust(size) for cell, size in zip(cells, wide, strict=True)).rstrip())
 
 
-def _span(seconds: float) -> str:
-    """A length of time for people."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def _left(seconds: float) -> str:
+    """How long something will still take: an estimate, which never says that nothing is left."""
+    return "nearly done" if seconds < 1 else f"about {duration(seconds)} left"

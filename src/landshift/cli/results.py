@@ -49,13 +49,19 @@ def export(
         typer.Option(help="One file per date with all bands, or per band with all dates."),
     ] = "date",
 ) -> None:
-    """Write a cube as COGs with described bands.
+    """Write a cube as COGs with described bands; of an output folder all cubes, each into a folder of its own.
 
     Example: landshift export out/cubes/yearly.zarr --out cogs
     """
     from landshift.cube.export import export as work
+    from landshift.pipeline.status import cubes_of, is_cube
 
-    facts({"written": len(work(store, out, per=per)), "folder": str(out)}, as_json=False)
+    written = [
+        file
+        for cube in cubes_of(store)
+        for file in work(cube, out if is_cube(store) else out / cube.stem, per=per)
+    ]
+    facts({"written": len(written), "folder": str(out)}, as_json=False)
 
 
 def preview(
@@ -63,14 +69,17 @@ def preview(
     out: Annotated[Path, typer.Option("--out", "-o", help="The PNG.")] = Path("preview.png"),
     bands: Annotated[str | None, typer.Option(help="Three bands, or one index, with commas.")] = None,
 ) -> None:
-    """Draw a strip of a cube's dates as PNG.
+    """Draw a strip of a cube's dates as PNG; of an output folder one of each cube, named by it.
 
     Example: landshift preview out/cubes/regular.zarr --out strip.png
     """
+    from landshift.pipeline.status import cubes_of, is_cube
     from landshift.show.preview import preview as work
 
     names = tuple(bands.split(",")) if bands else None
-    facts({"written": str(work(store, out, bands=names))}, as_json=False)
+    for cube in cubes_of(store):
+        png = out if is_cube(store) else out.with_stem(f"{out.stem}_{cube.stem}")
+        facts({"written": str(work(cube, png, bands=names))}, as_json=False)
 
 
 def serve(

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from landshift.cli.console import Terminal, facts
-from landshift.errors import ConfigError
+from landshift.cli.console import Terminal, facts, rows
+from landshift.errors import ConfigError, counted
+from landshift.pipeline.watch import sized
 
 if TYPE_CHECKING:
+    from landshift.pipeline.clean import Holdings
     from landshift.pipeline.run import RunResult
 
-__all__ = ["box", "finish_and_tell", "metres", "run_and_tell", "share_and_tell"]
+__all__ = [
+    "box",
+    "finish_and_tell",
+    "metres",
+    "run_and_tell",
+    "share_and_tell",
+    "tell_holdings",
+    "tell_status",
+]
 
 
 def run_and_tell(
@@ -113,7 +123,43 @@ def _tell(result: RunResult, *, as_json: bool) -> None:
     for sentence in result.warnings:
         typer.echo(typer.style("warning: ", fg="yellow") + sentence, err=True)
     told = {stage.name: f"{stage.state} in {stage.seconds:.1f} s" for stage in result.stages}
-    facts({**told, "total": f"{result.seconds:.1f} s", "output": str(result.out)}, as_json=as_json)
+    told |= {"total": f"{result.seconds:.1f} s", "output": str(result.out)}
+    if (result.out / "report.html").is_file():
+        told["look at"] = str(result.out / "report.html")
+    facts(told, as_json=as_json)
+
+
+def tell_status(found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print how far a run is: its stages, the blocks of its products, and who has which in his hands."""
+    if as_json:
+        facts(found, as_json=True)
+        return
+    stages = [
+        {"stage": row["stage"], "state": row["state"], **_counted(row["record"])} for row in found["stages"]
+    ]
+    rows(stages, as_json=False, empty="no stage has begun")
+    for row in found["products"]:
+        typer.echo(f"{row['product']}: {row['done']} of {counted(row['blocks'], 'block')}")
+    if found["claims"]:
+        rows(found["claims"], as_json=False, empty="")
+    typer.echo(found["run"])
+
+
+def _counted(record: Mapping[str, Any]) -> dict[str, str]:
+    """The plain numbers and names among what a stage counted."""
+    plain = [f"{name} {value}" for name, value in record.items() if isinstance(value, (int, float, str))]
+    return {"counts": ", ".join(plain)}
+
+
+def tell_holdings(held: Holdings) -> None:
+    """Print what is going to be removed, with its size, and what is not."""
+    listed = [{"file": str(path), "size": sized(count)} for path, count in held.made.items()]
+    rows(listed, as_json=False, empty="nothing to remove")
+    typer.echo(f"{sized(sum(held.made.values()))} in all")
+    if held.others:
+        names = ", ".join(str(path) for path in held.others[:5])
+        more = f" and {len(held.others) - 5} more" if len(held.others) > 5 else ""
+        typer.echo(f"not made by landshift, and left there: {names}{more}")
 
 
 def metres(text: str) -> float:
@@ -126,7 +172,7 @@ def metres(text: str) -> float:
     (5000.0, 800.0)
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(k?m)\s*", text)
-    if not found:
+    if not found or float(found[1]) == 0:
         raise ConfigError("--try takes a length", got=text, allowed="5km, 800m")
     return float(found[1]) * (1000 if found[2] == "km" else 1)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from landshift.plan import cores
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
-__all__ = ["Problem", "check"]
+__all__ = ["Problem", "check", "planned"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def check(path: Path, *, geobox: GeoBox | None = None) -> list[Problem]:
         raise StoreError("there is no cube", where=path, hint="run first")
     try:
         layout = layout_of(path)
-        attrs = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+        blocks = planned(path)
     except (StoreError, ValueError, KeyError) as error:
         text = f"the metadata cannot be read ({str(error).splitlines()[0]}): remove the store and run again"
         return [Problem(kind="metadata", where="zarr.json", text=text)]
@@ -75,7 +75,6 @@ def check(path: Path, *, geobox: GeoBox | None = None) -> list[Problem]:
     if geobox is not None and geobox != layout.geobox:
         text = f"the cube lies on {_grid(layout.geobox)}, expected is {_grid(geobox)}"
         found.append(Problem(kind="grid", where="zarr.json", text=text))
-    blocks = _planned(layout, attrs)
     for array in layout.arrays:
         found += _array(path, array, layout, blocks)
     for part in sorted(path.rglob("*.partial")):
@@ -208,12 +207,16 @@ def _has_value(values: NDArray[Any], array: Array) -> NDArray[np.bool_]:
     return found
 
 
-def _planned(layout: Layout, attrs: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Rows and columns of the blocks that the store was made for."""
-    runs = attrs["landshift"]["blocks"]
+def planned(path: Path) -> list[tuple[int, int]]:
+    """Rows and columns of the blocks that a store was made for.
+
+    Args:
+        path: A store made by landshift.
+    """
+    runs = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]["landshift"]["blocks"]
     if runs is not None:
         return rows_blocks(runs)
-    height, width = layout.grid
+    height, width = layout_of(path).grid
     return [(row, col) for row in range(height) for col in range(width)]
 
 

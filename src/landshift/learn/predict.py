@@ -80,6 +80,7 @@ def predict_years(
     cube: Path,
     how: Predict | None = None,
     memory_bytes: int = 2**30,
+    tags: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Map years, tile by tile: band ``class`` (0 = no data) and band ``probability`` of that class, in percent.
@@ -90,6 +91,7 @@ def predict_years(
         cube: The product's store; the kind of product the model was trained on.
         how: How years are seen together; by default each alone.
         memory_bytes: About the most memory to use; it decides how large a tile is. Classes do not depend on it.
+        tags: What the files say of themselves beside the model and the years.
         progress: Called with tiles done, tiles in all, and what is being done.
 
     Raises:
@@ -106,7 +108,7 @@ def predict_years(
     how = how or Predict()
     tile_px = min(tile_for(checkpoint, opened, year, memory_bytes, how=how) for year in files)
     tiler = Tiler(checkpoint, opened, tile_px=tile_px, how=how)
-    tags = {"model": checkpoint.name, "fingerprint": checkpoint.fingerprint}
+    said = {**(tags or {}), "model": checkpoint.name, "fingerprint": checkpoint.fingerprint}
     steps = [
         (core, year)
         for core in windows((int(geobox.shape.y), int(geobox.shape.x)), tile_px)
@@ -120,7 +122,7 @@ def predict_years(
                     geobox,
                     classes=checkpoint.classes,
                     bands=("class", "probability"),
-                    tags=tags
+                    tags=said
                     | {"year": str(year), "years_looked_at": ", ".join(map(str, tiler.around(year)))},
                 )
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from landshift.acquire.tiles import WARP_BYTES
 from landshift.config import bytes_of
+from landshift.pipeline.watch import sized
 from landshift.plan import BLOCK_PX, cores
 
 if TYPE_CHECKING:
@@ -144,9 +145,9 @@ class Budget:
     def __str__(self) -> str:
         blocks = f"{self.at_once} block{'s' * (self.at_once > 1)} at once"
         tiles = f"{self.threads} tile{'s' * (self.threads > 1)} of {self.tile_px} px each"
-        kept = f"{self.held_bytes / 1e9:.1f} GB of source tiles kept by each process"
+        kept = f"{sized(self.held_bytes)} of source tiles kept by each process"
         short = "" if self.fits else "; more than that will be taken, for this is the least that works"
-        return f"{self.memory / 1e9:.1f} GB: {blocks}, {tiles}, {kept}{short}"
+        return f"{sized(self.memory)}: {blocks}, {tiles}, {kept}{short}"
 
 
 def _cuts(room: Room, load: Load) -> Iterator[tuple[int, int, int]]:

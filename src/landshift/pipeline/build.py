@@ -190,7 +190,7 @@ class Build:
             ):
                 done, pixels = done + 1, pixels + count
                 rate = pixels * layers / 1e6 / (time.perf_counter() - begin)
-                watch.progress(done, total, f"blocks, {rate:.0f} MPix/s")
+                watch.progress(done, total, f"blocks, {rate:.{0 if rate >= 10 else 1}f} MPix/s")
                 yield block
 
     def _job(self, product: Product) -> Job:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe
+from landshift.errors import counted
 from landshift.pipeline.budget import memory_of
 from landshift.pipeline.build import Build
 from landshift.pipeline.output import Output
 from landshift.pipeline.preflight import preflight
 from landshift.pipeline.stages import Context
 from landshift.pipeline.survey import Survey, survey
-from landshift.pipeline.watch import Quiet, Watch
+from landshift.pipeline.watch import Quiet, Watch, duration, sized
 from landshift.plan import plan_blocks
 
 if TYPE_CHECKING:
@@ -31,11 +32,11 @@ PACKED: Final = 0.6
 """Bytes on disk per byte of int16 in a store, a usual figure for reflectance."""
 
 
-def explain(recipe: Recipe) -> dict[str, Any]:
+def explain(recipe: Recipe | str | Path) -> dict[str, Any]:
     """What a recipe would do: scenes, bytes, disk, memory and time.
 
     Args:
-        recipe: The recipe.
+        recipe: A recipe, or the path of one.
 
     Returns:
         Facts by name, ready to print.
@@ -43,14 +44,17 @@ def explain(recipe: Recipe) -> dict[str, Any]:
     Raises:
         LandshiftError: As ``run`` would raise it before it starts.
     """
+    made = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     with tempfile.TemporaryDirectory() as folder:
-        simulated = [source.name for source in recipe.sources if source.simulated]
+        simulated = [source.name for source in made.sources if source.simulated]
         if simulated:
-            return _before_simulation(recipe, simulated)
-        found = survey(recipe, out=Path(folder))
-        context = Context(recipe=recipe, out=Output(path=Path(folder)), survey=found, watch=Quiet())
+            return _before_simulation(made, simulated)
+        found = survey(made, out=Path(folder))
+        context = Context(recipe=made, out=Output(path=Path(folder)), survey=found, watch=Quiet())
         preflight(context, stages=("build", "labels", "train", "change", "zonal"))
-        return {**_what(found), **_reading(context), **_writing(context), **_accounts(recipe)}
+        said = [*found.warnings, *_misfits(made, found)]
+        heard = {"warnings": "; ".join(said)} if said else {}
+        return {**_what(found), **heard, **_reading(context), **_writing(context), **_accounts(made)}
 
 
 def scenes(recipe: Recipe) -> list[dict[str, Any]]:
@@ -137,6 +141,20 @@ def _what(found: Survey) -> dict[str, Any]:
     }
 
 
+def _misfits(recipe: Recipe, found: Survey) -> list[str]:
+    """What hardly can be meant: pixels that are larger than the place."""
+    outline = recipe.place.outline(recipe.base)
+    if outline is None or found.geobox.crs is None:
+        return []
+    left, bottom, right, top = outline.to_crs(found.geobox.crs).boundingbox
+    side = abs(float(found.geobox.resolution.x))
+    if min(right - left, top - bottom) >= side:
+        return []
+    return [
+        f"a pixel of {side:g} is larger than the place, {right - left:.4g} x {top - bottom:.4g} in the grid's units"
+    ]
+
+
 def _reading(context: Context) -> dict[str, Any]:
     """Bytes to decode and bytes needed, from headers of at most twelve dates a source."""
     from landshift.acquire.read import needed
@@ -150,25 +168,33 @@ def _reading(context: Context) -> dict[str, Any]:
         decoded += cost.bytes_decoded * share
         used += cost.bytes_needed * share
         tiles += cost.tiles * share
-    return {"to decode": f"{_size(decoded)} in {tiles:.0f} tiles", "of it needed": _size(used)}
+    return {
+        "to decode": f"{sized(decoded)} in {tiles:.0f} tiles",
+        "of it needed": f"{sized(used)}, which lie in the place; files are decoded in whole tiles",
+    }
 
 
 def _writing(context: Context) -> dict[str, Any]:
-    grid, values, products = context.survey.geobox, 0.0, {}
+    grid, values, stored, products = context.survey.geobox, 0.0, 0.0, {}
     build = Build(context)
     for job in build.jobs:
         looks = sum(len(context.survey.passes[name]) for name in job.sources)
         layers = len(job.bands) + len(job.indices)
         raw = job.dates * layers * grid.shape[0] * grid.shape[1]
-        products[job.name] = f"{job.dates} dates x {layers} layers, about {_size(2 * raw * PACKED)}"
+        stored += 2 * raw * PACKED
+        extent = f"{counted(job.dates, 'date')} x {counted(layers, 'layer')}"
+        products[job.name] = f"{extent}, about {sized(2 * raw * PACKED)}"
         values += raw + looks * layers * grid.shape[0] * grid.shape[1]
-    workers = build.budget.busy
+    budget = build.budget
     free = shutil.disk_usage(Path.cwd()).free
+    spent = duration(max(1, values / RATE / budget.busy))
     return {
         "products": products,
-        "disk free": _size(free),
-        "memory limit": str(build.budget),
-        "build time": f"about {max(1, round(values / RATE / workers))} s on {workers} workers, training not counted",
+        "disk free": sized(free)
+        if stored < free
+        else f"needs {sized(stored)}, {sized(free)} are free: too little",
+        "memory limit": str(budget),
+        "build time": f"about {spent} with {counted(budget.busy, 'thread')}, training not counted",
     }
 
 
@@ -187,8 +213,8 @@ def _before_simulation(recipe: Recipe, names: Sequence[str]) -> dict[str, Any]:
         "place": f"{grid.shape[0]} x {grid.shape[1]} px of {abs(grid.resolution.x):g}, {grid.crs}",
         "scenes": f"simulated by {', '.join(names)} when the recipe is run, {begin:%Y-%m-%d} to before {end:%Y-%m-%d}",
         "products": ", ".join(product.name for product in recipe.products),
-        "disk free": _size(shutil.disk_usage(Path.cwd()).free),
-        "memory limit": _size(memory_of(recipe.engine.memory)),
+        "disk free": sized(shutil.disk_usage(Path.cwd()).free),
+        "memory limit": sized(memory_of(recipe.engine.memory)),
     }
 
 
@@ -215,15 +241,3 @@ def _layers(item: pystac.Item) -> list[str]:
         for name, asset in item.assets.items()
     ]
     return list(dict.fromkeys(name for names in named for name in names))
-
-
-def _size(count: float) -> str:
-    """Bytes for people.
-
-    >>> _size(3_400_000)
-    '3.4 MB'
-    """
-    for unit, power in (("TB", 12), ("GB", 9), ("MB", 6), ("KB", 3)):
-        if count >= 10**power:
-            return f"{count / 10**power:.1f} {unit}"
-    return f"{count:.0f} B"

@@ -16,13 +16,29 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from landshift.errors import DataQualityWarning, StoreError
+from landshift.pipeline import redone
 from landshift.pipeline.claims import Claims, locked
+from landshift.pipeline.redone import short
 from landshift.plan import write_atomic
 
-__all__ = ["Output", "Stage", "StageResult", "hash_of"]
+__all__ = ["STAGES", "Output", "Stage", "StageResult", "hash_of"]
+
+STAGES: Final = (
+    "survey",
+    "build",
+    "labels",
+    "train",
+    "evaluate",
+    "predict",
+    "change",
+    "zonal",
+    "score",
+    "publish",
+)
+"""Stages in their order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +115,7 @@ class Output:
         if not self.path.is_dir() or (self.hidden / "place.json").is_file():
             return self.path.exists() and not self.path.is_dir()
         return any(
-            item.name != ".landshift" and not (item.name == "try" and (item / ".landshift").is_dir())
+            item.name != ".landshift" and not (item.name == "try" and any(item.glob("*/.landshift")))
             for item in self.path.iterdir()
         )
 
@@ -151,8 +167,8 @@ class Output:
             raise StoreError(
                 f"this folder holds another place (its {' and '.join(changed)} {differ})",
                 where=self.path,
-                got=", ".join(f"{name} {_short(place.get(name))}" for name in changed),
-                allowed=", ".join(f"{name} {_short(held.get(name))}" for name in changed),
+                got=", ".join(f"{name} {short(place.get(name))}" for name in changed),
+                allowed=", ".join(f"{name} {short(held.get(name))}" for name in changed),
                 hint="choose another output folder, or remove this one with `landshift clean`",
             )
         write_atomic(marker, json.dumps(dict(place), sort_keys=True).encode())
@@ -186,6 +202,18 @@ class Output:
                 )
             yield
 
+    @property
+    def busy(self) -> bool | None:
+        """Whether a run, or a shard of one, has the folder in its hands; None where nothing can tell."""
+        try:
+            with (self.hidden / "lock").open("r+", encoding="utf-8") as handle:
+                free = locked(handle.fileno())
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return None
+        return None if free is None else not free
+
     def claims(self, owner: str = "") -> Claims:
         """Claims on the work in this folder."""
         return Claims(folder=self.hidden / "claims", owner=owner)
@@ -216,7 +244,7 @@ class Output:
                 name=stage.name, key=key, state="up to date", why="", record=held["record"], seconds=0.0
             )
         same = held.get("key") == key and held.get("state") == "started"
-        why = "" if not held or same else _why(held, stage, missing)
+        why = "" if not held or same else redone.why(held, stage.settings, stage.inputs, missing)
         if not same:
             # a kill while outputs are removed must find neither them nor their key valid
             old = replace(
@@ -318,33 +346,6 @@ def _made(held: Mapping[str, Any], stage: Stage) -> list[str]:
 
 def _parquet(name: str) -> str:
     return f"tables/{name}.parquet"
-
-
-def _why(held: Mapping[str, Any], stage: Stage, missing: list[str]) -> str:
-    """What differs between what the folder holds and what is wanted, for people."""
-    old, new = (
-        _flat(held.get("settings", {})),
-        _flat(json.loads(json.dumps(dict(stage.settings), default=str))),
-    )
-    changed = [f"{name} {_short(old.get(name))} -> {_short(new.get(name))}" for name in sorted({*old, *new})
-               if old.get(name) != new.get(name)]  # fmt: skip
-    if changed:
-        return ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
-    if held.get("inputs") != list(stage.inputs):
-        return "its inputs changed"
-    return f"{missing[0]} is missing" if missing else "its version changed"
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(values, Mapping):
-        parts = [_flat(value, f"{prefix}.{name}" if prefix else str(name)) for name, value in values.items()]
-        return {name: value for part in parts for name, value in part.items()}
-    return {prefix: values}
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _remove(path: Path) -> None:

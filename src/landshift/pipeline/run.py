@@ -8,34 +8,20 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import landshift
 from landshift.config import Recipe
 from landshift.errors import ConfigError, DataQualityWarning, StoreError
 from landshift.pipeline import stages
 from landshift.pipeline.hearing import quality_sentences
-from landshift.pipeline.output import Output, StageResult, hash_of
+from landshift.pipeline.output import STAGES, Output, StageResult, hash_of
 from landshift.pipeline.preflight import preflight
 from landshift.pipeline.shards import SharedRun
 from landshift.pipeline.survey import Survey
 from landshift.pipeline.watch import Quiet, Watch
 
 __all__ = ["STAGES", "RunResult", "finish", "run"]
-
-STAGES: Final = (
-    "survey",
-    "build",
-    "labels",
-    "train",
-    "evaluate",
-    "predict",
-    "change",
-    "zonal",
-    "score",
-    "publish",
-)
-"""Stages in their order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +52,7 @@ def run(
 
     Args:
         recipe: A recipe, or the path of one.
-        out: Output folder. A trial goes to ``out/try``.
+        out: Output folder. A trial goes to a folder of its size, such as ``out/try/5km``.
         until: Last stage to do, one of :data:`STAGES`; None does all.
         try_m: Side of a window around the place's centre, in metres: every stage runs on it alone.
         watch: Who is told how it goes.
@@ -78,7 +64,7 @@ def run(
     if until is not None and until not in STAGES:
         raise ConfigError("no such stage", got=until, allowed=STAGES)
     heard = watch or Quiet()
-    folder = Path(out) / "try" if try_m is not None else Path(out)
+    folder = Path(out) if try_m is None else Path(out) / "try" / _size_name(try_m)
     output = Output(path=folder, say=heard.say)
     begin = time.perf_counter()
     output.refuse_foreign()
@@ -120,6 +106,20 @@ def finish(out: str | Path = "out", *, watch: Watch | None = None) -> RunResult:
             hint="start shards with `landshift run recipe.toml --shard 1/4`, or finish by the recipe's name",
         )
     return run(held.recipe, out, watch=watch)
+
+
+def _size_name(side_m: float) -> str:
+    """Name of a trial's folder.
+
+    Raises:
+        ConfigError: There is no such window.
+
+    >>> _size_name(5000), _size_name(120)
+    ('5km', '120m')
+    """
+    if not side_m > 0:
+        raise ConfigError("a trial's window has a side of more than 0 m", got=side_m, hint="such as 5000")
+    return f"{side_m / 1000:g}km" if side_m >= 1000 else f"{side_m:g}m"
 
 
 def _do(context: stages.Context, until: str | None) -> list[StageResult]:

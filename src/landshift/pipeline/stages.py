@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landshift.config import Product, Recipe
+from landshift.errors import DataQualityWarning
 from landshift.pipeline.mark import input_mark
 from landshift.pipeline.output import Output, Stage, hash_of
 from landshift.pipeline.survey import Survey, plain_grid, survey
@@ -52,7 +54,12 @@ class Context:
 
     @property
     def simulated(self) -> bool:
-        """Whether any source is simulated; the report says so."""
+        """Whether any source or scene is simulated; whatever is made of them says so."""
+        return self.has_truth or self.survey.simulated
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether a source is simulated for this run, so that its truth lies beside its scenes."""
         return any(source.simulated for source in self.recipe.sources)
 
     @property
@@ -113,6 +120,8 @@ def inventory(context: Context) -> Stage:
     found = context.survey
 
     def work() -> dict[str, Any]:
+        for sentence in found.warnings:
+            warnings.warn(sentence, DataQualityWarning, stacklevel=2)
         with TileReader(held_bytes=0, cache=cache_of(context.recipe)) as reader:
             for groups in found.passes.values():
                 warn_of_offsets(groups, reader)
@@ -124,6 +133,7 @@ def inventory(context: Context) -> Stage:
         name="survey",
         settings={
             "scenes": {name: found.fingerprint(name) for name in found.passes},
+            "ids": {name: sorted(item.id for item in items) for name, items in found.items.items()},
             "skipped": sorted([left.source, left.id, left.reason] for left in found.skipped),
             "place": found.place,
         },
@@ -291,7 +301,7 @@ def zonal(context: Context, keys: Keys) -> Stage | None:
 
 def score(context: Context, keys: Keys) -> Stage | None:
     """The table ``scoreboard``: results beside the truth of simulated scenes."""
-    if not context.simulated:
+    if not context.has_truth:
         return None
     from landshift.pipeline.score import score as work
 

@@ -13,6 +13,9 @@ __all__ = ["starter"]
 INDICES: Final = ("ndvi", "mndwi")
 """Indices of the starter's yearly product, as far as the bands go."""
 
+_SHORT: Final = {"sentinel-2": "s2", "sentinel-1": "s1", "landsat": "landsat"}
+"""Names of sources by the beginning of their sensors'."""
+
 _TEMPLATE = """\
 # A landshift recipe. Run it with `landshift run recipe.toml`, look ahead with `landshift explain recipe.toml`,
 # rehearse it on a small window with `landshift run recipe.toml --try 5km`.
@@ -24,7 +27,7 @@ _TEMPLATE = """\
 {years}
 
 [[source]]
-name = "s2"
+name = "{name}"
 {source}
 [mask]                      # clouds and shadows are grown by these lengths in metres and hidden
 grow_m = {{ cloud = 300, shadow = 90, snow = 30 }}
@@ -67,11 +70,16 @@ def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: s
         catalogue: Name of a public catalogue.
         years: Years, such as ``"2020..2023"``; by default those of the folder, else some recent ones.
 
+    Raises:
+        ConfigError: A file or folder is not there, the catalogue is not known, or the years are none.
+
     >>> import tomllib
     >>> sorted(tomllib.loads(starter(place=None, folder=None, catalogue="earth-search", years="2020")))
     ['mask', 'place', 'product', 'report', 'source', 'time']
     """
+    _refuse(place, folder, catalogue, years)
     indices: tuple[str, ...] = INDICES
+    name = "s2"
     if folder is not None:
         held = _look(folder)
         source = [
@@ -83,7 +91,7 @@ def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: s
             '# bands = ["blue", "green", "red", "nir"]   # in file order; scale, offset and nodata as in the README',
         ]
         grid = "# crs and resolution are the scenes' own; write them here for another grid\n"
-        years, indices = years or held.years, held.indices
+        years, indices, name = years or held.years, held.indices, held.name
     else:
         source = [
             f'from = "{catalogue}"',
@@ -103,12 +111,36 @@ def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: s
     return _TEMPLATE.format(
         place=where,
         grid=grid,
+        name=name,
         years=f'years = "{years}"' if years else '# years = "2020..2023"     # without it, all there are',
         source="\n".join(source) + "\n",
         indices=f"indices = {json.dumps(list(indices))}"
         if indices
         else '# indices = ["ndvi"]        # of named bands',
     )
+
+
+def _refuse(place: Path | None, folder: Path | None, catalogue: str, years: str | None) -> None:
+    """Refuse arguments that would make a recipe which cannot be run."""
+    from landshift.acquire.catalogue import catalogues
+    from landshift.errors import ConfigError, did_you_mean
+    from landshift.place import Time
+
+    for name, path in (("place", place), ("folder", folder)):
+        if path is not None and not path.exists():
+            raise ConfigError(f"--{name} is not there", got=str(path), hint="give a path from where you are")
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(
+            "--folder is not a folder", got=str(folder), hint="give the folder that holds the scenes"
+        )
+    if catalogue not in catalogues():
+        raise ConfigError(
+            f"there is no catalogue {catalogue!r}",
+            where="--catalogue",
+            hint=did_you_mean(catalogue, catalogues()),
+        )
+    if years is not None:
+        Time(years=years)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +155,8 @@ class _Held:
     """First and last year."""
     indices: tuple[str, ...] = ()
     """Indices that its bands allow."""
+    name: str = "scenes"
+    """Name of the source: short for the sensor, where all scenes are of one."""
 
 
 def _look(folder: Path) -> _Held:
@@ -149,5 +183,16 @@ def _look(folder: Path) -> _Held:
     return _Held(
         told=(f"# {count}, {first:%Y-%m-%d} to {last:%Y-%m-%d}; bands: {bands}",),
         years=f"{first.year}..{last.year}",
+        name=_named({scene.sensor for scene in scenes}),
         indices=tuple(name for name in INDICES if {*known()[name].bands} <= {*shared, *nir}),
     )
+
+
+def _named(sensors: set[str]) -> str:
+    """A short name of a source.
+
+    >>> _named({"landsat-4-7-c2l2", "landsat-8-9-c2l2"}), _named({"index"})
+    ('landsat', 'scenes')
+    """
+    found = {name for sensor in sensors for start, name in _SHORT.items() if sensor.startswith(start)}
+    return found.pop() if len(found) == 1 else "scenes"

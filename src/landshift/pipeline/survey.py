@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe, Source
 from landshift.dateline import cut_at_180, in_degrees
-from landshift.errors import LandshiftError, NoScenesError, SceneError
+from landshift.errors import LandshiftError, NoScenesError, SceneError, counted
 from landshift.pipeline.mark import file_mark
 from landshift.pipeline.output import hash_of
 from landshift.place import NativeGrid, grid_of, pixel_m
@@ -49,6 +49,14 @@ class Survey:
     """Scenes left out."""
     items: Mapping[str, tuple[pystac.Item, ...]]
     """Items used, by source."""
+    warnings: tuple[str, ...] = ()
+    """What a user should know of the choice of scenes, in words."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any scene says that it is simulated."""
+        groups = (group for found in self.passes.values() for group in found)
+        return any(scene.simulated for group in groups for scene in group.scenes)
 
     @property
     def scenes(self) -> int:
@@ -127,6 +135,7 @@ def survey(
         bands=bands,
         skipped=tuple(skipped),
         items=kept,
+        warnings=tuple(filter(None, (_apart(recipe, geobox, items, kept), _damaged(skipped)))),
     )
 
 
@@ -134,6 +143,40 @@ def plain_grid(geobox: GeoBox) -> dict[str, Any]:
     """A grid as plain values."""
     transform = [float(value) for value in geobox.affine[:6]]
     return {"crs": str(geobox.crs), "transform": transform, "shape": list(geobox.shape)}
+
+
+def _apart(
+    recipe: Recipe,
+    geobox: GeoBox,
+    items: Mapping[str, Sequence[pystac.Item]],
+    kept: Mapping[str, Sequence[pystac.Item]],
+) -> str:
+    """Say which scenes are taken, where no place is given and they lie in several; else nothing."""
+    import shapely
+
+    if recipe.place.bbox is not None or recipe.place.geometry is not None:
+        return ""
+    taken = in_degrees(geobox.extent)
+    shapes = [
+        cut_at_180(item.geometry) for found in items.values() for item in found if item.geometry is not None
+    ]
+    if all(shape.intersects(taken) for shape in shapes):
+        return ""
+    outside = shapely.union_all([shape for shape in shapes if not shape.intersects(taken)])
+    places = 1 + len(getattr(outside, "geoms", [outside]))
+    count = sum(len(found) for found in kept.values())
+    return (
+        f"the scenes lie in {places} places; taken: {counted(count, 'scene')} around longitude {taken.centroid.x:.2f},"
+        f" latitude {taken.centroid.y:.2f}; give [place] a bbox or geometry for another"
+    )
+
+
+def _damaged(skipped: Sequence[Skipped]) -> str:
+    """Say how many scenes could not be used at all; those that were not wanted do not count."""
+    count = sum(left.item is None for left in skipped)
+    if not count:
+        return ""
+    return f"{counted(count, 'scene')} could not be used and {'were' if count > 1 else 'was'} left out: scenes.parquet names them with the reason"
 
 
 def _search(

@@ -81,6 +81,7 @@ def map_years(context: Context) -> dict[str, Any]:
             cube=context.cube(product_of_training(context)),
             how=recipe.predict,
             memory_bytes=memory_of(recipe.engine.memory),
+            tags={"simulated": "true"} if context.simulated else None,
             progress=context.watch.progress,
         )
     area = class_areas(maps, within=context.survey.outline)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from landshift.cube.store import open_cube
-from landshift.errors import ConfigError, did_you_mean
+from landshift.errors import ConfigError, counted, did_you_mean
 from landshift.sensor import BAND_DIM
 from landshift.show.figures_style import FAINT, MUTED, WIDTH_IN, canvas, drawing, save
 
@@ -76,8 +76,8 @@ def preview(
         png: The picture to write.
         bands: Three bands as red, green and blue, or one band or index; by default true colour where the
             cube has it, else its first band.
-        dates: How many dates, evenly chosen, the first and last among them; or dates as text, of each of
-            which the nearest in the cube is drawn. By default up to 12.
+        dates: How many dates, evenly chosen, the first and last among those that hold values; or dates as text, of
+            each of which the nearest in the cube is drawn. By default up to 12.
         columns: Panels in a row.
 
     Returns:
@@ -89,7 +89,7 @@ def preview(
     """
     cube = open_cube(store)
     shown = _choose(cube, tuple(bands or ()))
-    at = _positions(cube, dates)
+    at = _positions(cube, dates, shown)
     across = columns or _columns(len(at), cube.sizes["x"] / cube.sizes["y"])
     side = max(_WIDTH_PX // across, 64)
     panels = [_read(cube, shown, int(index), side) for index in at]
@@ -128,16 +128,29 @@ def _choose(cube: xr.Dataset, bands: tuple[str, ...]) -> _Shown:
     raise ConfigError(f"no band {unknown!r} in the cube", hint=did_you_mean(unknown, known))
 
 
-def _positions(cube: xr.Dataset, dates: int | Sequence[str] | None) -> NDArray[np.intp]:
+def _positions(cube: xr.Dataset, dates: int | Sequence[str] | None, shown: _Shown) -> NDArray[np.intp]:
     times = cube["time"].to_numpy()
     if dates is None or isinstance(dates, int):
         count = min(_MOST if dates is None else max(dates, 1), times.size)
-        return np.unique(np.linspace(0, times.size - 1, count).round().astype(np.intp))
+        if count == times.size:
+            return np.arange(count)
+        valued = [index for index in range(times.size) if _has_values(cube, shown, index)]
+        among = np.array(valued or range(times.size), np.intp)
+        return np.unique(
+            among[np.linspace(0, among.size - 1, min(count, among.size)).round().astype(np.intp)]
+        )
     try:
         wanted = np.array(list(dates), dtype="datetime64[ns]")
     except ValueError as error:
         raise ConfigError("not a date", where="dates", got=list(dates), allowed="2021-06-30") from error
     return np.unique([int(np.abs(times - time).argmin()) for time in wanted])
+
+
+def _has_values(cube: xr.Dataset, shown: _Shown, time: int) -> bool:
+    """Whether a date holds any value of the first band shown; read in strips until one is found."""
+    plane = cube[shown.variable].isel(time=time).sel({shown.dim: shown.bands[0]})
+    strips = range(0, cube.sizes["y"], _STRIP_ROWS)
+    return any(bool(np.isfinite(plane.isel(y=slice(row, row + _STRIP_ROWS)).values).any()) for row in strips)
 
 
 def _columns(panels: int, aspect: float) -> int:
@@ -214,7 +227,7 @@ def _draw(
     down = -(-len(at) // across)
     limits = _limits(panels, shown)
     times = cube["time"].to_numpy()
-    total = f"{len(at)} of {times.size} dates" if len(at) < times.size else f"{times.size} dates"
+    total = f"{len(at)} of {times.size} dates" if len(at) < times.size else counted(times.size, "date")
     height = down * ((WIDTH_IN - 0.25) / across * cube.sizes["y"] / cube.sizes["x"] + 0.22) + 0.1
     stretch = ", ".join(f"{low:g} to {high:g}" for low, high in dict.fromkeys(limits))
     figure, body = canvas(

@@ -20,7 +20,7 @@ import numpy as np
 
 from landshift.cube.provenance import read_run
 from landshift.cube.tables import Table, read_table
-from landshift.errors import StoreError
+from landshift.errors import StoreError, counted
 from landshift.plan import write_atomic
 from landshift.show.figures_change import headline_class, longest_pair
 from landshift.show.figures_quality import is_summary, untested_of
@@ -164,13 +164,13 @@ def _lead(tables: Mapping[str, Table], record: Mapping[str, Any]) -> str:
     area, zones = _frame(tables, "area"), _frame(tables, "zonal")
     scenes = _counts(record, "survey").get("scenes")
     if isinstance(scenes, int):
-        parts.append(f"{count(scenes)} scenes")
+        parts.append(f"{count(scenes)} scene{'s' * (scenes != 1)}")
     if area is not None:
         years = " to ".join(dict.fromkeys((str(area.year.min()), str(area.year.max()))))
         mapped = area[(area.year == area.year.max()) & (area["class"] != "nodata")].area_ha.sum()
         parts.append(f"{number(float(mapped))} ha mapped, {years}")
     if zones is not None:
-        parts.append(f"{zones.zone.nunique()} zones")
+        parts.append(counted(zones.zone.nunique(), "zone"))
     return "; ".join(parts) + "." if parts else "What was done, and how good it is."
 
 
@@ -199,7 +199,9 @@ def _facts(tables: Mapping[str, Table]) -> list[tuple[str, str, str]]:
         if len(rows):
             facts.append((f"{rows.rmse.mean():.3f}", "RMSE", "of hidden clear looks, mean of bands"))
     if clear is not None:
-        facts.append((f"{clear.clear_share.mean():.0%}", "clear", f"on average, {len(clear)} dates"))
+        facts.append(
+            (f"{clear.clear_share.mean():.0%}", "clear", f"on average, {counted(len(clear), 'date')}")
+        )
     return facts
 
 

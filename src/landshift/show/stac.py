@@ -20,7 +20,7 @@ import numpy as np
 from landshift.cube.classes import as_stac, from_records
 from landshift.cube.maps import map_geobox, read_classes
 from landshift.cube.store import layout_of, open_cube
-from landshift.errors import StoreError
+from landshift.errors import StoreError, counted
 from landshift.show.stac_models import model_collection, table_collection
 from landshift.show.stac_parts import (
     CLASSIFICATION,
@@ -141,7 +141,7 @@ def _store_collection(run: Run, path: Path) -> pystac.Collection:
         item.stac_extensions = sorted([*item.stac_extensions, CLASSIFICATION])
         made = collection(run, "labels", "Labels", "Labels on the grid of the cubes, by year", [item])
     else:
-        what = f"The cube “{name}”: {len(times)} dates of {', '.join(layout.names) or layout.variable}"
+        what = f"The cube “{name}”: {counted(len(times), 'date')} of {', '.join(layout.names) or layout.variable}"
         made = collection(run, f"cube-{name}", f"Cube {name}", what, [item])
     made.extra_fields |= described
     made.stac_extensions = [DATACUBE]
