@@ -15,6 +15,7 @@ import pytest
 import tomli_w
 from shapely import box
 
+from landshift.cube.store import open_cube
 from tiny_rasters import Tiff, write
 
 Command = Callable[..., Any]
@@ -310,6 +311,20 @@ def test_a_product_whose_every_date_is_empty_warns_and_is_counted(
     assert any("regular" in sentence for sentence in said["warnings"])
     assert said["counts"]["build"]["regular"]["empty_px"] == 36 * 36
     assert said["counts"]["build"]["regular"]["empty_dates"] == 7
+
+
+def test_empty_dates_at_the_ends_of_the_span_are_told_apart(
+    landshift: Command, recipe: Recipe, tmp_path: Path
+) -> None:
+    products = [{"name": "regular", "kind": "interpolate", "every": "60D", "max_gap": "60D", "min_clear": 1}]
+    made = recipe(product=products, time={"start": "2019-01-01", "end": "2020-12-31"})
+    answer = landshift("run", made, "-o", tmp_path / "out", "--until", "build")
+    assert answer.code == 0, answer.err
+    cube = open_cube(tmp_path / "out" / "cubes" / "regular.zarr")
+    held = np.flatnonzero(cube.reflectance.notnull().any(["band", "y", "x"]).to_numpy())
+    before, after = held[0], cube.sizes["time"] - 1 - held[-1]
+    assert before > 0
+    assert f"{before} before the first value, {after} after the last" in " ".join(answer.err.split())
 
 
 def test_no_network_names_the_server_and_what_to_do(landshift: Command, tmp_path: Path) -> None:

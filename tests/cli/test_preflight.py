@@ -80,3 +80,14 @@ def test_what_a_stage_that_is_not_wanted_would_need_does_not_count(
     made = recipe(**learning(tmp_path / "not drawn yet.gpkg"))
     answer = landshift("run", made, "-o", tmp_path / "out", "--until", "build")
     assert answer.code == 0, answer.err
+
+
+def test_one_year_has_no_change_and_a_class_that_is_not_there_is_refused_later_too(
+    landshift: Command, recipe: Recipe, tmp_path: Path
+) -> None:
+    good = learning(polygons(tmp_path / "labels.gpkg", one_class_at=9))
+    answer = landshift("run", recipe(**good, change={}), "-o", tmp_path / "out", "--until", "change")
+    assert answer.code == 0, answer.err
+    assert "one year has no change (mapped: 2020)" in " ".join((answer.out + answer.err).split())
+    again = landshift("run", recipe(**good, change={"classes": ["twon"]}), "-o", tmp_path / "out")
+    complaint(again, 2, "did you mean 'town'")

@@ -176,6 +176,7 @@ def test_stored_numbers_and_values_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_plain_xarray_and_zarr_read_the_same(tmp_path: Path) -> None:
     cube = scene(11, 100, 70)
+    cube["age"][:, :3, :4] = -32768
     path = filled(tmp_path / "c.zarr", cube)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -185,6 +186,11 @@ def test_plain_xarray_and_zarr_read_the_same(tmp_path: Path) -> None:
     assert np.array_equal(
         plain.reflectance.values.astype(np.float32), ours.reflectance.values, equal_nan=True
     )
+    lacking = cube.age.values == -32768
+    assert plain.age.dtype == np.int64
+    assert lacking.any()
+    assert (plain.age.values[lacking] == np.iinfo(np.int64).min).all()
+    assert np.isnan(xr.open_zarr(path, chunks=None, decode_timedelta=False).age.values[lacking]).all()
     for name in ("quality", "n_clear", "age"):
         assert np.array_equal(ours[name].values, cube[name].values)
         assert ours[name].dtype == cube[name].dtype

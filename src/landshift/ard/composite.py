@@ -41,9 +41,9 @@ class Composite:
     period: Literal["year", "quarter", "month"] = "year"
     """Calendar period; its first day is its date."""
     start: date | datetime | None = None
-    """Looks before it are left out; by default none."""
+    """Looks before it are left out; by default those before ``[time]``."""
     end: date | datetime | None = None
-    """Last day, included (a clock time is excluded); by default the day of the last look."""
+    """Last day, included (a clock time is excluded); by default that of ``[time]``, without one that of the last look."""
     min_clear: Annotated[int, Field(ge=1)] = 1
     """Pixels with fewer clear looks in a period are missing there."""
     months: tuple[int, ...] | None = None

@@ -50,9 +50,9 @@ class Interpolate:
     every: Duration = "10D"
     """Step of the virtual dates; months and years (``"1M"``, ``"1Y"``) are the calendar's, on their first day."""
     start: date | datetime | None = None
-    """First virtual date; by default the day of the first look."""
+    """First virtual date; by default the first day of ``[time]``, without one that of the first look."""
     end: date | datetime | None = None
-    """Last day, included (a clock time is excluded); by default the day of the last look."""
+    """Last day, included (a clock time is excluded); by default that of ``[time]``, without one that of the last look."""
     method: Literal["linear"] = "linear"
     """How values between two clear looks are found."""
     min_clear: Annotated[int, Field(ge=1)] = 3

@@ -46,12 +46,29 @@ def empty_dates(records: Records, jobs: Sequence[Job]) -> dict[str, int]:
         filled = [sum(parts) for parts in zip(*(one["filled"] for one in records[job.name]), strict=True)]
         found[job.name] = sum(not count for count in filled)
         if found[job.name]:
-            warnings.warn(
-                f"product {job.name}: {found[job.name]} of {len(filled)} dates hold no value at all",
-                DataQualityWarning,
-                stacklevel=2,
-            )
+            text = f"product {job.name}: {found[job.name]} of {len(filled)} dates hold no value at all"
+            if hasattr(job.step, "start"):
+                text += _at_the_ends(filled)
+            warnings.warn(text, DataQualityWarning, stacklevel=2)
     return found
+
+
+def _at_the_ends(filled: Sequence[int]) -> str:
+    """How many of the empty dates lie before the first value and after the last one, and why there are such.
+
+    >>> _at_the_ends([0, 5, 0, 7, 0, 0])
+    '; 1 before the first value, 2 after the last: dates span [time] unless the product has start and end'
+    >>> _at_the_ends([5, 0, 7]), _at_the_ends([0, 0])
+    ('', '')
+    """
+    held = [place for place, count in enumerate(filled) if count]
+    if not held or (held[0] == 0 and held[-1] == len(filled) - 1):
+        return ""
+    after = len(filled) - 1 - held[-1]
+    return (
+        f"; {held[0]} before the first value, {after} after the last: dates span [time] unless the product has "
+        "start and end"
+    )
 
 
 def holes(journal: Journal) -> dict[str, list[dict[str, str]]]:
