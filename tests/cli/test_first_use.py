@@ -136,7 +136,7 @@ def test_explain_says_what_does_not_fit(
     assert "1 block at once" in said["build time"]
     assert "1 thread " in said["build time"]
     assert "whole tiles" in said["of it needed"]
-    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(100, 90, 10))  # type: ignore[attr-defined]  # its own type
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(100, 90, 10))
     box = {"bbox": [500_000, 5_599_700, 500_300, 5_600_000], "bbox_crs": "EPSG:32633", "resolution": 1000}
     coarse = json.loads(landshift("explain", recipe(place=box), "--json").out)
     assert "a pixel of 1000 is larger than the place" in coarse["warnings"]

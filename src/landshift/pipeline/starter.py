@@ -78,7 +78,8 @@ def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: s
     ['mask', 'place', 'product', 'report', 'source', 'time']
     """
     _refuse(place, folder, catalogue, years)
-    indices, name = INDICES, "s2"
+    indices: tuple[str, ...] = INDICES
+    name = "s2"
     if folder is not None:
         held = _look(folder)
         source = [

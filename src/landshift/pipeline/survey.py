@@ -155,7 +155,9 @@ def _apart(
     if recipe.place.bbox is not None or recipe.place.geometry is not None:
         return ""
     taken = in_degrees(geobox.extent)
-    shapes = [footprint(item.geometry) for found in items.values() for item in found if item.geometry is not None]
+    shapes = [
+        footprint(item.geometry) for found in items.values() for item in found if item.geometry is not None
+    ]
     if all(shape.intersects(taken) for shape in shapes):
         return ""
     outside = shapely.union_all([shape for shape in shapes if not shape.intersects(taken)])
