@@ -133,8 +133,7 @@ def test_explain_says_what_does_not_fit(
 ) -> None:
     said = json.loads(landshift("explain", recipe(place={"resolution": 10}), "--json").out)
     assert "warnings" not in said
-    assert "1 block at once" in said["build time"]
-    assert "1 thread " in said["build time"]
+    assert "1 thread," in said["build time"]
     assert "whole tiles" in said["of it needed"]
     monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(100, 90, 10))
     box = {"bbox": [500_000, 5_599_700, 500_300, 5_600_000], "bbox_crs": "EPSG:32633", "resolution": 1000}

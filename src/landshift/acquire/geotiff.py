@@ -112,8 +112,8 @@ def _items(name: str, members: Sequence[tuple[str, Path]], plan: _Plan, *, prefi
     first = headers[0]
     time = date_of(first.path, {**first.tags, **_band_tags(first)}, plan.folder.date)
     if time is None:
-        rule = plan.folder.date
-        what = "no date" if rule is None else f"the date {rule!r} does not match this file's name or tags"
+        wanted = plan.folder.date
+        what = "no date" if wanted is None else f"the date {wanted!r} does not match this file's name or tags"
         hint = 'give `date`: a format found in the name ("%Y%m%d"), the name of a tag, or a date'
         raise SceneError(what, where=first.path, got=first.path.name, hint=hint)
     layers: list[Layer] = []

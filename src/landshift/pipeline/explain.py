@@ -146,7 +146,7 @@ def _misfits(recipe: Recipe, found: Survey) -> list[str]:
     outline = recipe.place.outline(recipe.base)
     if outline is None or found.geobox.crs is None:
         return []
-    left, bottom, right, top = outline.to_crs(found.geobox.crs).boundingbox
+    left, bottom, right, top = outline.to_crs(str(found.geobox.crs)).boundingbox
     side = abs(float(found.geobox.resolution.x))
     if min(right - left, top - bottom) >= side:
         return []
