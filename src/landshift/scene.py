@@ -149,12 +149,9 @@ def passes(scenes: Iterable[Scene]) -> tuple[Pass, ...]:
             runs[-1].append(scene)
         else:
             runs.append([scene])
-    found = (
-        sorted(run, key=lambda scene: (scene.id, scene.collection))
-        for runs in groups.values()
-        for run in runs
-    )
-    return tuple(sorted((Pass(scenes=tuple(run)) for run in found), key=lambda group: group.order))
+    every = [run for runs in groups.values() for run in runs]
+    made = [Pass(scenes=tuple(sorted(run, key=lambda scene: (scene.id, scene.collection)))) for run in every]
+    return tuple(sorted(made, key=lambda group: group.order))
 
 
 def _one_file(one: Scene, other: Scene) -> bool:
