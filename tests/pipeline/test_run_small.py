@@ -198,3 +198,10 @@ def test_a_lost_record_is_written_again(town: Town, copy: Path) -> None:
     write_atomic(copy / "recipe.toml", b"")
     run(Recipe.of(town.values), copy)
     assert differing(contents(town.out), contents(copy)) == []
+
+
+def test_maps_of_simulated_scenes_say_so(town: Town) -> None:
+    import rasterio
+
+    with rasterio.open(town.out / "maps" / "2020.tif") as image:
+        assert image.tags()["simulated"] == "true"
