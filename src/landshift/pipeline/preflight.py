@@ -60,7 +60,9 @@ def _indices(context: Context) -> None:
 
     for product in context.recipe.products:
         first, *rest = (context.survey.bands[source.name] for source in context.recipe.sources_of(product))
-        check_bands(product.indices, [band for band in first if all(band in other for other in rest)])
+        shared = [band for band in first if all(band in other for other in rest)]
+        if shared:  # sources without a common band are refused as such
+            check_bands(product.indices, shared)
 
 
 def _labels(context: Context) -> tuple[LandClass, ...] | None:
