@@ -270,7 +270,7 @@ class _Reading:
         header = self.reader.header(raster)
         look.agree(header, raster)
         found = placement_of(self.reader, raster, self.geobox, self.resampling, whole=self.whole)
-        if found is None or found.warp is None:
+        if found is None or (found.warp is None and found.at != _all_of(self.geobox)):
             look.values[[number for number, _ in files]] = np.nan
         if found is None:
             return
@@ -335,6 +335,11 @@ class _Look:
                 got=f"{_short(header)} here, {_short(first)} in {other.shown}",
                 hint="one of them is mislabelled or of another scene: warp it to the others' system, or leave it out",
             )
+
+
+def _all_of(geobox: GeoBox) -> tuple[slice, slice]:
+    """Rows and columns of a whole grid."""
+    return slice(0, geobox.shape[0]), slice(0, geobox.shape[1])
 
 
 def _codes(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -155,8 +155,14 @@ def take_chunk(
     if found.shape != chunk.shape:
         chunk[...] = kind.fill
     chunk[tuple(slice(n) for n in found.shape)] = found
-    empty = np.isnan(chunk).all() if math.isnan(kind.fill) else (chunk == kind.fill).all()
-    return (None if empty else chunk), 0
+    return (None if _empty(chunk, kind.fill) else chunk), 0
+
+
+def _empty(chunk: NDArray[Any], fill: float) -> bool:
+    """Whether a chunk holds the fill number alone; its first number mostly tells."""
+    if math.isnan(fill):
+        return bool(np.isnan(chunk.flat[0]) and np.isnan(chunk).all())
+    return bool(chunk.flat[0] == fill and (chunk == fill).all())
 
 
 def encode_chunk(chunk: NDArray[Any]) -> bytes:
