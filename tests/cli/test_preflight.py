@@ -58,10 +58,24 @@ def wrong(tmp_path: Path) -> dict[str, tuple[dict[str, Any], str]]:
     }
 
 
-@pytest.mark.parametrize("case", [
-    "no file", "no field", "no year field", "no year", "empty", "elsewhere", "other year", "no labels",
-    "change", "no zones", "no id", "far zones", "index",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "case",
+    [
+        "no file",
+        "no field",
+        "no year field",
+        "no year",
+        "empty",
+        "elsewhere",
+        "other year",
+        "no labels",
+        "change",
+        "no zones",
+        "no id",
+        "far zones",
+        "index",
+    ],
+)
 def test_it_is_refused_before_the_build_and_by_explain(
     landshift: Command, recipe: Recipe, tmp_path: Path, case: str
 ) -> None:

@@ -221,7 +221,7 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dat
     return path, open_cube(path).load()
 
 
-def test_an_unwritten_block_is_missing_and_an_empty_one_is_a_file(tmp_path: Path) -> None:
+def test_an_unwritten_block_is_told_and_an_empty_one_is_a_file(tmp_path: Path) -> None:
     box, path = grid(64, 64), tmp_path / "c.zarr"
     cube = scene(2, 32, 32)
     cube["reflectance"] = cube.reflectance * np.nan
@@ -239,8 +239,30 @@ def test_an_unwritten_block_is_missing_and_an_empty_one_is_a_file(tmp_path: Path
         "reflectance/c/0/0/0/0",
         "reflectance/c/0/1/0/0",
     ]
-    assert np.isnan(open_cube(path).reflectance.values).all()
+    opened = open_cube(path).reflectance
+    assert np.isnan(opened[..., :32, :32].values).all()
+    with pytest.raises(StoreError, match="not there"):
+        opened.values  # noqa: B018 - asking is the test
     assert np.isnan(xr.open_zarr(path, chunks=None).reflectance.values).all()
+
+
+def test_ground_that_the_store_was_not_made_for_is_missing(tmp_path: Path) -> None:
+    box, path, cube = grid(64, 64), tmp_path / "c.zarr", scene(2, 32, 32)
+    first, *_ = plan_blocks(box, block_px=32).blocks
+    create(
+        path,
+        geobox=box,
+        times=cube.time.values,
+        variable="reflectance",
+        names=BANDS,
+        product="p",
+        block_px=32,
+        blocks=[first],
+    )
+    write_block(path, first, cube)
+    read = open_cube(path).reflectance.values
+    assert np.isfinite(read[..., :32, :32]).any()
+    assert np.isnan(read[..., 32:, :]).all()
 
 
 def test_indices_lie_beside_the_bands_and_bands_can_be_variables(tmp_path: Path) -> None:

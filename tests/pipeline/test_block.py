@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -21,6 +19,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.transform import from_origin
 
 import landshift
+from landshift.acquire.folder import Folder
 from landshift.acquire.memory import Recycler
 from landshift.acquire.read import read
 from landshift.acquire.tiles import TileReader
@@ -30,7 +29,7 @@ from landshift.config import Recipe
 from landshift.pipeline.block import Job, Whole, _merge, masked
 from landshift.pipeline.build import Build
 from landshift.plan import Block, strips_of
-from landshift.scene import BandFile, Pass, QualityFile, Scene, passes
+from landshift.scene import BandFile, QualityFile, Scene, passes, scene_from_item
 from landshift.sensor import QUALITY
 from tiny_rasters import Tiff, write
 
@@ -98,27 +97,22 @@ def test_any_tile_is_masked_as_the_whole_place_in_memory(
     """Wherever bands are missing: growth starts from the quality layer alone."""
     grid = GeoBox((12, 12), GRID.affine, GRID.crs)
     with tempfile.TemporaryDirectory() as folder:
-        files = {
-            name: write(Path(folder) / f"{name}.tif", Tiff(size=12), layer[None])
-            for name, layer in (("red", pixels[0]), ("nir", pixels[1]), ("scl", classes))
-        }
-        bands = {name: BandFile(href=str(files[name]), scale=1e-4, nodata=0) for name in ("red", "nir")}
-        one = scene(Path(folder), "a", 1000, scl=4)
-        one = replace(one, bands=bands, quality=QualityFile(href=str(files["scl"]), rule="scl"))
-        mask, group = Mask(grow_m={"cloud": 20, "shadow": 10}, open_m=0), passes([one])
-        item = in_memory(group, grid)
+        for name, layer in (("red", pixels[0]), ("nir", pixels[1]), ("scl", classes)):
+            write(Path(folder) / f"a_20200601_{name}.tif", Tiff(size=12), layer[None])
+        items = landshift.adopt(
+            Folder(path=folder, bands=("red", "nir"), scale=1e-4, nodata=0, mask="*_scl.tif", mask_rule="scl")
+        )
+        mask, group = (
+            Mask(grow_m={"cloud": 20, "shadow": 10}, open_m=0),
+            passes(scene_from_item(item, source="folder") for item in items),
+        )
+        loaded = landshift.load(items, grid, bands=("red", "nir"))
         with TileReader() as reader:
             part = grid[slice(*rows), slice(*cols)]
             cut = masked(group, part, whole=grid, bands=("red", "nir"), mask=mask, reader=reader)
-    whole = mask(item)[{"y": slice(*rows), "x": slice(*cols)}]
+    whole = mask(loaded)[{"y": slice(*rows), "x": slice(*cols)}]
     np.testing.assert_array_equal(cut["quality"].values, whole["quality"].values)
     np.testing.assert_array_equal(cut["reflectance"].values, whole["reflectance"].values)
-
-
-def in_memory(group: tuple[Pass, ...], grid: GeoBox) -> Any:
-    """What ``landshift.load`` gives of a date."""
-    with patch("landshift.acquire.load.scene_from_item", lambda given, **_: given):
-        return landshift.load(group[0].scenes, grid, bands=("red", "nir"))  # type: ignore[arg-type]  # scenes as items
 
 
 def test_dates_of_one_moment_lie_in_the_order_of_their_scenes(tmp_path: Path) -> None:

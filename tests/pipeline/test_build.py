@@ -64,6 +64,19 @@ def test_a_file_that_is_gone_is_made_anew_and_nothing_else(
     assert 0 < len(kept) < len(files)
 
 
+def test_a_file_that_is_gone_before_the_build_has_ended_is_made_anew_too(
+    serial: RunResult, strip: Strip, again: Path
+) -> None:
+    """As after a kill: the stage has begun, its blocks are noted, and one of their files is not there."""
+    marker = again / ".landshift" / "stages" / "build.json"
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"state": "started"}))
+    store = next(iter(sorted((again / "cubes").glob("*.zarr"))))
+    next(file for file in (store / "reflectance" / "c").rglob("*") if file.is_file()).unlink()
+    made = next(stage for stage in build(strip(), again).stages if stage.name == "build")
+    assert made.state == "resumed"
+    assert differing(contents(serial.out), contents(again)) == []
+
+
 @pytest.mark.parametrize(
     "engine",
     [

@@ -19,15 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landshift.cube.codec import decode_chunk, split_shard
-from landshift.cube.layout import Array, Layout, Shard, rows_blocks
-from landshift.cube.store import layout_of
+from landshift.cube.layout import Array, Layout, Shard
+from landshift.cube.store import layout_of, planned
 from landshift.errors import StoreError
 from landshift.plan import cores
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
-__all__ = ["Problem", "check", "planned"]
+__all__ = ["Problem", "check"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,19 +205,6 @@ def _has_value(values: NDArray[Any], array: Array) -> NDArray[np.bool_]:
     there = ~np.isnan(values) if math.isnan(fill) else values != fill
     found: NDArray[np.bool_] = there.reshape(len(values), -1).any(axis=1)
     return found
-
-
-def planned(path: Path) -> list[tuple[int, int]]:
-    """Rows and columns of the blocks that a store was made for.
-
-    Args:
-        path: A store made by landshift.
-    """
-    runs = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]["landshift"]["blocks"]
-    if runs is not None:
-        return rows_blocks(runs)
-    height, width = layout_of(path).grid
-    return [(row, col) for row in range(height) for col in range(width)]
 
 
 def _stamps(path: Path) -> list[str]:

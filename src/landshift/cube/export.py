@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from landshift.cube.layout import Array, Layout
 from landshift.cube.maps import MapWriter
 from landshift.cube.reader import StoredArray
-from landshift.cube.store import layout_of
+from landshift.cube.store import layout_of, planned
 from landshift.errors import ConfigError, StoreError
 from landshift.plan import plan_blocks
 
@@ -133,7 +133,8 @@ def _files(
 
 def _write(store: Path, layout: Layout, arrays: Sequence[Array], files: Sequence[_File]) -> None:
     """Write some files together, block by block, so that each chunk is decoded once."""
-    readers = {array.name: StoredArray(store, array, stored=True) for array in arrays}
+    blocks = frozenset(planned(store))
+    readers = {array.name: StoredArray(store, array, blocks=blocks, stored=True) for array in arrays}
     with ExitStack() as stack:
         writers = [stack.enter_context(_writer(layout, arrays, file)) for file in files]
         for block in plan_blocks(layout.geobox, block_px=layout.block_px).blocks:

@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +43,10 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Some chunks of one file: their number in it, and what they give."""
+    """Some chunks of one file: the row and column of its block, their number in it, and what they give."""
 
     file: Path
+    block: tuple[int, int]
     chunks: list[tuple[int, tuple[_Part, ...]]]
 
 
@@ -55,11 +56,14 @@ class StoredArray(BackendArray):
     Args:
         path: The store.
         array: The variable.
+        blocks: Rows and columns of the blocks that the store was made for; outside of them nothing is expected.
         stored: Whether the stored numbers are given as they are, without scale.
     """
 
-    def __init__(self, path: Path | str, array: Array, *, stored: bool = False) -> None:
-        self.path, self.array = Path(path), array
+    def __init__(
+        self, path: Path | str, array: Array, *, blocks: Collection[tuple[int, int]], stored: bool = False
+    ) -> None:
+        self.path, self.array, self.blocks = Path(path), array, blocks
         self.shape = array.shape
         self.scale = None if stored else array.kind.scale
         self.dtype = np.dtype(array.kind.dtype if self.scale is None else np.float32)
@@ -81,7 +85,7 @@ class StoredArray(BackendArray):
             selected by a number are dropped.
 
         Raises:
-            StoreError: A file is damaged.
+            StoreError: A file is damaged, or not there.
         """
         picked = [np.arange(n)[part] for n, part in zip(self.shape, key, strict=True)]
         flat = [np.atleast_1d(part) for part in picked]
@@ -117,8 +121,9 @@ class StoredArray(BackendArray):
             files.setdefault(shard, []).append((int(np.ravel_multi_index(inside, per)), combined))
         for shard, chunks in files.items():
             file = self.path.joinpath(self.array.name, "c", *map(str, shard))
+            at = dict(zip(self.array.dims, shard, strict=True))
             for first in range(0, len(chunks), _AT_ONCE):
-                yield _Job(file, chunks[first : first + _AT_ONCE])
+                yield _Job(file, (at["y"], at["x"]), chunks[first : first + _AT_ONCE])
 
     def _place(self, out: NDArray[Any], job: _Job) -> None:
         """Decode some chunks of one file into place; what is not stored stays missing."""
@@ -133,8 +138,13 @@ class StoredArray(BackendArray):
                     if length:
                         source.seek(offset)
                         self._put(out, decode_chunk(source.read(length), self.array), parts)
-        except FileNotFoundError:
-            return
+        except FileNotFoundError as error:
+            if job.block in self.blocks:
+                raise StoreError(
+                    "a part of the cube is not there",
+                    where=job.file,
+                    hint="it is not built yet, or was removed: run again, which makes it",
+                ) from error
         except StoreError as error:
             hint = "`landshift check` lists what is damaged; remove the file and run again to write it anew"
             raise StoreError(error.message, where=job.file, got=error.got, hint=hint) from error

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landshift.cube.codec import encode_chunk, join_shard, quantise, take_chunk
-from landshift.cube.layout import Array, Layout, Shard
+from landshift.cube.layout import Array, Layout, Shard, rows_blocks
 from landshift.cube.metadata import Columns, first_difference, refuse_odd, write_metadata
 from landshift.errors import GridError, StoreError
 from landshift.plan import BLOCK_PX, Block, cores, partial_name
@@ -41,6 +41,7 @@ __all__ = [
     "lacking",
     "layout_of",
     "open_cube",
+    "planned",
     "write_block",
 ]
 
@@ -215,7 +216,8 @@ def open_cube(path: Path | str, *, bands_as_variables: bool = False) -> xr.Datas
         integers they are (``age`` is -32768 where there is no clear look).
 
     Raises:
-        StoreError: There is no store, or its metadata cannot be read.
+        StoreError: There is no store, or its metadata cannot be read. Reading values raises it too, where a file is
+            damaged, or not there: a block that is not built yet, or was removed.
     """
     import xarray as xr
     from xarray.core.indexing import LazilyIndexedArray
@@ -229,11 +231,12 @@ def open_cube(path: Path | str, *, bands_as_variables: bool = False) -> xr.Datas
         raise StoreError("a cube cannot be opened", where=path, got=str(error), hint="run again") from error
     texts = {name: part.astype(object) for name, part in cube.coords.items() if part.dtype.kind == "T"}
     cube = cube.assign_coords(texts)
+    blocks = frozenset(planned(path))
     for array in layout.arrays:
         attrs = {name: value for name, value in cube[array.name].attrs.items() if name not in _ENCODING}
         if array.kind.masked and array.kind.scale is None:
             attrs["nodata"] = array.kind.fill
-        lazy = LazilyIndexedArray(StoredArray(path, array))
+        lazy = LazilyIndexedArray(StoredArray(path, array, blocks=blocks))
         cube[array.name] = xr.Variable(array.dims, lazy, attrs)
     return _split(cube, layout) if bands_as_variables else cube
 
@@ -256,6 +259,20 @@ def layout_of(path: Path | str) -> Layout:
         raise StoreError(
             "not a cube of landshift", where=path, got=f"{type(error).__name__}: {error}", hint="run first"
         ) from error
+
+
+def planned(path: Path | str) -> list[tuple[int, int]]:
+    """Rows and columns of the blocks that a store was made for.
+
+    Args:
+        path: A store made by landshift.
+    """
+    said = json.loads((Path(path) / "zarr.json").read_text(encoding="utf-8"))
+    runs = said["attributes"]["landshift"]["blocks"]
+    if runs is not None:
+        return rows_blocks(runs)
+    height, width = layout_of(path).grid
+    return [(row, col) for row in range(height) for col in range(width)]
 
 
 def clean_partials(path: Path) -> int:

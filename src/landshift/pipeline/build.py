@@ -92,6 +92,10 @@ class Build:
         }
         return dataclasses.replace(product.step, **given) if given else product.step
 
+    def times(self, product: Product) -> NDArray[np.datetime64]:
+        """Dates that a product will have, UTC."""
+        return _times(self.timed(product), self._groups(product))
+
     @cached_property
     def plan(self) -> Plan:
         """The blocks."""
@@ -152,17 +156,15 @@ class Build:
         return self._tables()
 
     def lost(self) -> list[str]:
-        """Blocks that are noted as done and of which files are gone; they are taken from the journal."""
+        """What was built and is gone since, in words."""
+        return [f"block {block.name} of {job.name}" for job in self.jobs for block in self._lost(job)]
+
+    def _lost(self, job: Job) -> list[Block]:
+        """Blocks of a product that are noted as done and of which a file is not there."""
         from landshift.cube.store import lacking
 
-        found = []
-        for job in self.work.jobs:
-            journal = self.work.journals(job)[0]
-            done = [block for block in self.plan.blocks if journal.done(block.name)]
-            for block in lacking(job.store, done):
-                journal.path(block.name).unlink()
-                found.append(f"block {block.name} of {job.name}")
-        return found
+        noted = self.work.journals(job)[0].names()
+        return lacking(job.store, [block for block in self.plan.blocks if block.name in noted])
 
     def prepare(self) -> None:
         """Make the stores that the recipe asks for, and remove all others."""
@@ -251,6 +253,9 @@ class Build:
             attrs={"landshift:key": job.key},
             blocks=self.plan.blocks,
         )
+        journal = self.work.journals(job)[0]
+        for block in self._lost(job):
+            journal.path(block.name).unlink()
         write_atomic(marker, job.key.encode())
 
     def _reopen_holes(self, job: Job) -> None:

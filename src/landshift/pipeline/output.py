@@ -58,7 +58,7 @@ class Stage:
     tables: tuple[str, ...] = ()
     """Names of the tables it may write; removed too, so that none of an earlier recipe stays."""
     lost: Callable[[], Sequence[str]] = tuple
-    """Names parts of its outputs that are gone since it was done, for the work to make anew."""
+    """Names parts of its outputs that are gone since it was done; the work makes them anew."""
     clears: bool = True
     """False where the work itself decides what of its outputs is out of date; its tables go all the same."""
 

@@ -55,14 +55,11 @@ def preflight(context: Context, *, stages: Collection[str]) -> None:
 
 
 def _indices(context: Context) -> None:
-    """Every index finds its bands in all sources of its product."""
+    """Every product has bands, and every index of it finds its own among them."""
     from landshift.ard.indices import check_bands
 
-    for product in context.recipe.products:
-        first, *rest = (context.survey.bands[source.name] for source in context.recipe.sources_of(product))
-        shared = [band for band in first if all(band in other for other in rest)]
-        if shared:  # sources without a common band are refused as such
-            check_bands(product.indices, shared)
+    for job in Build(context).jobs:
+        check_bands(job.indices, job.bands)
 
 
 def _labels(context: Context) -> tuple[LandClass, ...] | None:
@@ -83,11 +80,7 @@ def _labels(context: Context) -> tuple[LandClass, ...] | None:
 
 def _coming(context: Context) -> xr.Dataset:
     """The time axis that the cube of the models will have."""
-    product = product_of_training(context)
-    names = [source.name for source in context.recipe.sources_of(product)]
-    looks = [group.time for name in names for group in context.survey.passes[name]]
-    observed = np.array(sorted(np.datetime64(time.replace(tzinfo=None), "ns") for time in looks))
-    return _on_axis(Build(context).timed(product).times(observed))
+    return _on_axis(Build(context).times(product_of_training(context)))
 
 
 def _on_axis(times: np.ndarray) -> xr.Dataset:

@@ -66,9 +66,8 @@ def _marks(value: Any) -> dict[str, Any]:
     """Files by name, where a value is a list of their marks."""
     if not isinstance(value, list) or not value:
         return {}
-    fits = all(isinstance(one, list) and len(one) == 3 and isinstance(one[0], str) and isinstance(one[1], int)
-               for one in value)  # fmt: skip
-    return {one[0]: one[1:] for one in value} if fits else {}
+    shapes = {tuple(map(type, one)) if isinstance(one, list) else () for one in value}
+    return {name: rest for name, *rest in value} if shapes == {(str, int, str)} else {}
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:

@@ -76,14 +76,14 @@ def _standing(output: Output, stages: list[dict[str, Any]], claims: list[dict[st
 
 def _built(output: Output, store: Path) -> dict[str, Any]:
     """How many blocks of a product are done."""
-    from landshift.cube.check import planned
+    from landshift.cube.store import planned
 
     marker = output.hidden / "stores" / f"{store.stem}.key"
     key = marker.read_text() if marker.is_file() else ""
     journal = Journal(folder=output.hidden / "journal" / "build", key=key)
     return {
         "product": store.stem,
-        "done": len(journal.records()) if key else 0,
+        "done": len(journal.names()) if key else 0,
         "blocks": len(planned(store)),
     }
 

@@ -102,9 +102,8 @@ def _save(root: pystac.Catalog, out: Path) -> Path:
         shutil.rmtree(out / "stac", ignore_errors=True)
         made.rename(out / "stac")
     except OSError as error:
-        hint = _ROOM
         raise StoreError(
-            "the catalogue cannot be written", where=made, got=error.strerror, hint=hint
+            "the catalogue cannot be written", where=made, got=error.strerror, hint=_ROOM
         ) from error
     return out / "stac" / "catalog.json"
 
