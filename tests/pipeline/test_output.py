@@ -14,6 +14,7 @@ import pytest
 
 from landshift.config import Recipe
 from landshift.errors import DataQualityWarning, StoreError
+from landshift.pipeline.claims import locked
 from landshift.pipeline.clean import remove_output
 from landshift.pipeline.output import Output, Stage
 from landshift.pipeline.run import run
@@ -235,18 +236,18 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def _hold(path: Path, locked: Any, leave: Any) -> None:
+def _hold(path: Path, taken: Any, leave: Any) -> None:
     with Output(path=path).lock():
-        locked.set()
+        taken.set()
         leave.wait(60)
 
 
 def _holder(path: Path) -> tuple[Any, Any]:
     context = multiprocessing.get_context("forkserver")
-    locked, leave = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(path, locked, leave))
+    taken, leave = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(path, taken, leave))
     process.start()
-    assert locked.wait(60)
+    assert taken.wait(60)
     return process, leave
 
 
@@ -258,6 +259,19 @@ def test_a_second_run_is_kept_out_until_the_first_ends(tmp_path: Path) -> None:
     process.join(60)
     with Output(path=tmp_path).lock():
         pass
+
+
+def test_one_who_only_looks_whether_a_run_is_at_work_keeps_none_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``status`` holds the lock for an instant: a run that begins in it looks again."""
+    with Output(path=tmp_path).lock():
+        pass
+    glance = (tmp_path / ".landshift" / "lock").open("r+")
+    assert locked(glance.fileno())
+    monkeypatch.setattr("time.sleep", lambda _: glance.close())
+    with Output(path=tmp_path).lock():
+        assert glance.closed
 
 
 def test_the_lock_of_a_killed_run_does_not_count(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from landshift.acquire.tiles import WARP_BYTES
 from landshift.config import bytes_of
+from landshift.errors import counted
 from landshift.pipeline.watch import sized
 from landshift.plan import BLOCK_PX, cores
 
@@ -143,8 +144,8 @@ class Budget:
         return found
 
     def __str__(self) -> str:
-        blocks = f"{self.at_once} block{'s' * (self.at_once > 1)} at once"
-        tiles = f"{self.threads} tile{'s' * (self.threads > 1)} of {self.tile_px} px each"
+        blocks = f"{counted(self.at_once, 'block')} at once"
+        tiles = f"{counted(self.threads, 'tile')} of {self.tile_px} px each"
         kept = f"{sized(self.held_bytes)} of source tiles kept by each process"
         short = "" if self.fits else "; more than that will be taken, for this is the least that works"
         return f"{sized(self.memory)}: {blocks}, {tiles}, {kept}{short}"

@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 
 from landshift.errors import StoreError
 
-__all__ = ["Claim", "Claims", "locked"]
+__all__ = ["GLANCE_S", "Claim", "Claims", "locked"]
 
 GLANCE_S: Final = 0.05
 """Longer than one who looks at a claim holds its lock, in seconds."""

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from landshift.errors import DataQualityWarning, StoreError
 from landshift.pipeline import redone
-from landshift.pipeline.claims import Claims, locked
+from landshift.pipeline.claims import GLANCE_S, Claims, locked
 from landshift.pipeline.redone import short
 from landshift.plan import write_atomic
 
@@ -194,7 +194,11 @@ class Output:
                 hint="choose a folder that you may write, with `--out`",
             ) from error
         with handle:
-            if locked(handle.fileno(), shared=shared) is False:
+            ours = locked(handle.fileno(), shared=shared)
+            if ours is False:  # somebody is at work, or only looks whether anybody is and lets go at once
+                time.sleep(GLANCE_S)
+                ours = locked(handle.fileno(), shared=shared)
+            if ours is False:
                 raise StoreError(
                     "another run is at work in this folder",
                     where=self.path,

@@ -163,7 +163,7 @@ def _look(folder: Path) -> _Held:
     """Adopt a folder's files as they are; a folder that needs explaining leaves the recipe's comments to do so."""
     from landshift.acquire.folder import adopt
     from landshift.ard.indices import known
-    from landshift.errors import DataQualityWarning, LandshiftError
+    from landshift.errors import DataQualityWarning, LandshiftError, counted
     from landshift.scene import scene_from_item
 
     try:
@@ -178,10 +178,9 @@ def _look(folder: Path) -> _Held:
     shared = sorted(set.intersection(*({*scene.bands} for scene in scenes)))
     nir = {"nir", "nir08"} & {*shared} and {"nir", "nir08"}
     first, last = scenes[0].time, scenes[-1].time
-    count = f"{len(scenes)} scene{'s' * (len(scenes) > 1)}"
     bands = ", ".join(shared) or "none that all of them have"
     return _Held(
-        told=(f"# {count}, {first:%Y-%m-%d} to {last:%Y-%m-%d}; bands: {bands}",),
+        told=(f"# {counted(len(scenes), 'scene')}, {first:%Y-%m-%d} to {last:%Y-%m-%d}; bands: {bands}",),
         years=f"{first.year}..{last.year}",
         name=_named({scene.sensor for scene in scenes}),
         indices=tuple(name for name in INDICES if {*known()[name].bands} <= {*shared, *nir}),
