@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from landshift.projection import projection
+
 if TYPE_CHECKING:
     from odc.geo.geom import Geometry
     from shapely import Polygon
@@ -37,6 +39,7 @@ def in_degrees(outline: Geometry, *, edges: int = _EDGES) -> BaseGeometry:
         edges: Steps in which the outline's longer side is followed.
     """
     import shapely
+    from odc.geo.crs import CRS
 
     crs = outline.crs
     parts = _polygons(outline.geom)
@@ -44,7 +47,7 @@ def in_degrees(outline: Geometry, *, edges: int = _EDGES) -> BaseGeometry:
         return outline.to_crs("EPSG:4326").geom
     if crs.epsg == 4326:
         return folded(parts)
-    project = crs.transformer_to_crs("EPSG:4326")
+    project = projection(crs, CRS("EPSG:4326"))
     left, bottom, right, top = outline.geom.bounds
     step = max(right - left, top - bottom) / edges
 

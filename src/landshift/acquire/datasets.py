@@ -185,10 +185,10 @@ class Datasets:
             SceneError: It cannot be opened or has no CRS.
             NetworkError: Its server does not answer.
         """
-        notes = self.notes if raster.remote else None
-        key = f"{raster.href}|{raster.variable}|header|{level}"
 
         def make() -> Header:
+            notes = self.notes if raster.remote else None
+            key = f"{raster.href}|{raster.variable}|header|{level}"
             noted = notes.recall(key) if notes is not None else None
             if noted is not None:
                 return Header.from_dict(noted)

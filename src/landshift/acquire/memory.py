@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 __all__ = ["Recycler"]
 
-SMALLEST: Final = 2**20
+SMALLEST: Final = 2**18
 """Smaller arrays are left to the allocator."""
 
 
@@ -57,7 +57,7 @@ class Recycler:
         with self._lock:
             idle = list(self._idle.values())
             fitting = [piece for piece in reversed(idle) if size <= piece.nbytes <= 2 * size]
-            piece = min(fitting, key=lambda piece: piece.nbytes, default=None)
+            piece = fitting[0] if fitting else None
             if piece is not None:
                 self._idle.pop(id(piece), None)
         if piece is None:

@@ -16,6 +16,7 @@ from affine import Affine
 from landshift.dateline import boxes, cut_at_180, folded, in_degrees
 from landshift.errors import ConfigError
 from landshift.kernel.resample import Floats, Method, ToSource, Warp, locate
+from landshift.projection import projection
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -230,7 +231,7 @@ def _way(header: Header, geobox: GeoBox) -> tuple[ToSource, tuple[int, int]]:
     back = ~header.affine
     project = None
     if geobox.crs is not None and header.crs != geobox.crs:
-        project = geobox.crs.transformer_to_crs(header.crs)
+        project = projection(geobox.crs, header.crs)
     around = header.affine.c if project is not None and header.crs.geographic else None
 
     def to_source(y: Floats, x: Floats) -> tuple[Floats, Floats]:

@@ -187,7 +187,7 @@ class _Reading:
                 looks.append(_Look(scene=scenes[0], values=values[number], codes=codes[number]))
             else:
                 values[number], codes[number] = np.nan, QUALITY["nodata"]
-        self.map([task for look in looks for task in self.tasks(look)])
+        self.map(self.reader.ordered([task for look in looks for task in self.tasks(look)]))
         rest = [(values[k], codes[k], scenes[1:]) for k, scenes in enumerate(chosen) if scenes[1:]]
         self.map([partial(self.fuse, *later) for later in rest])
         self.errors.sort(key=lambda record: (record["item"], record["where"]))

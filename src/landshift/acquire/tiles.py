@@ -7,6 +7,8 @@ moment decode it once. Reading single windows without neighbours needs none of t
 
 from __future__ import annotations
 
+import itertools
+import random
 import sys
 import threading
 import uuid
@@ -14,9 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self, TypeAlias
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from landshift.acquire.datasets import Datasets, Header, Raster
@@ -77,6 +78,7 @@ class TileReader:
         self._name = uuid.uuid4().hex
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
+        self._calls = itertools.count()
         self._datasets = Datasets(max_open=self.max_open, notes=cache)
         self._tiles: Recent[_Key, NDArray[Any]] = Recent(weight=lambda tile: tile.nbytes, bound=held_bytes)
         self.memory = Recycler(idle_bytes=held_bytes // 2)
@@ -125,6 +127,17 @@ class TileReader:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="read")
             return [self._pool.submit(work) for _ in range(count)]
+
+    def ordered(self, tasks: Sequence[Task]) -> list[Task]:
+        """Bring what is to be read into an order of its own for every block, the first one's as given.
+
+        Neighbouring blocks that are read side by side in one order meet at every tile, and wait for each other.
+
+        Args:
+            tasks: What is to be read.
+        """
+        number = next(self._calls)
+        return random.Random(number).sample(tasks, len(tasks)) if number else list(tasks)  # noqa: S311 - no secret
 
     def header(self, raster: Raster, level: int = 0) -> Header:
         """Grid, types and tiles of a raster; see :meth:`Datasets.header`."""
@@ -188,7 +201,10 @@ class TileReader:
         for key in theirs:
             held = self._tiles.wait(key)
             found[key[1]] = self._decode(job, *_extent(key[1], key[1], header)) if held is None else held
-        return _join(found, header, rows, cols)
+        first = next(iter(found.values()))
+        out = self.memory.empty((first.shape[0], rows.stop - rows.start, cols.stop - cols.start), first.dtype)
+        _join(found, header, (rows, cols), out)
+        return out
 
     def _from_disk(self, job: _Job, keys: Sequence[_Key]) -> dict[_Tile, NDArray[Any]]:
         """Tiles that the cache on disk has."""
@@ -213,8 +229,11 @@ class TileReader:
 
         window = Window(cols.start, rows.start, cols.stop - cols.start, rows.stop - rows.start)
         where = f"{job.raster.shown}, band {_listed(job.indexes)}, rows {rows.start}-{rows.stop}, columns {cols.start}-{cols.stop}"
+        shape = (len(job.indexes), rows.stop - rows.start, cols.stop - cols.start)
         with self._datasets.lend(job.raster, job.level, where) as dataset:
-            pixels: NDArray[Any] = dataset.read(list(job.indexes), window=window)
+            kinds = {dataset.dtypes[index - 1] for index in job.indexes}
+            out = self.memory.empty(shape, kinds.pop()) if len(kinds) == 1 else None
+            pixels: NDArray[Any] = dataset.read(list(job.indexes), window=window, out=out)
         return pixels
 
 
@@ -231,6 +250,7 @@ class _Job:
         return "|".join(map(str, (self.raster.href, self.raster.variable, self.indexes, self.level, *tile)))
 
 
+Task = TypeVar("Task")
 _Tile: TypeAlias = tuple[int, int]
 _Key: TypeAlias = tuple[_Job, _Tile]
 _Extent: TypeAlias = tuple[slice, slice]
@@ -306,18 +326,14 @@ def _cut(pixels: NDArray[Any], extent: _Extent, part: _Extent) -> NDArray[Any]:
     return pixels[:, rows, cols]
 
 
-def _join(found: Mapping[_Tile, NDArray[Any]], header: Header, rows: slice, cols: slice) -> NDArray[Any]:
+def _join(found: Mapping[_Tile, NDArray[Any]], header: Header, window: _Extent, out: NDArray[Any]) -> None:
     """Put a window together from tiles."""
-    first = next(iter(found.values()))
-    out = np.empty((first.shape[0], rows.stop - rows.start, cols.stop - cols.start), first.dtype)
     for tile, pixels in found.items():
         extent = _extent(tile, tile, header)
-        part = tuple(
-            slice(max(a.start, b.start), min(a.stop, b.stop))
-            for a, b in zip(extent, (rows, cols), strict=True)
+        rows, cols = (
+            slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(extent, window, strict=True)
         )
-        _cut(out, (rows, cols), (part[0], part[1]))[...] = _cut(pixels, extent, (part[0], part[1]))
-    return out
+        _cut(out, window, (rows, cols))[...] = _cut(pixels, extent, (rows, cols))
 
 
 def _listed(indexes: Sequence[int]) -> str:

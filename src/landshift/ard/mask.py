@@ -191,10 +191,10 @@ def opened(
     ground = ~bright
     ground[QUALITY["nodata"]] = False
     for plane in found:
-        cloud = bright[plane]
+        cloud = np.take(bright, plane)
         if not cloud.any():
             continue
-        core = cloud & ~_near(ground[plane], *spans)
+        core = cloud & ~_near(np.take(ground, plane), *spans)
         speck = cloud & ~_near(core, *spans)
         plane[speck] = QUALITY["clear"]
     return found
@@ -224,7 +224,7 @@ def grow(
     for place, name in enumerate(reversed(QUALITY_RANK)):
         rank[QUALITY[name]] = place
     for plane, before in zip(found, quality, strict=True):
-        present = np.bincount(before.ravel(), minlength=256) > 0
+        present = _present(before)
         for name in order:
             code = QUALITY[name]
             if present[code] and (spans[name][1] or spans[name][0].max(initial=0)):
@@ -286,6 +286,15 @@ def _near(source: NDArray[np.bool_], spans: NDArray[np.int32], reach: int) -> ND
     else:
         _dilate(source, spans, reach, np.empty(source.shape, np.uint16), near)
     return near
+
+
+@njit(cache=True, nogil=True)
+def _present(codes: Any) -> Any:
+    """Which of the 256 codes a plane holds."""
+    found = np.zeros(256, np.bool_)
+    for code in codes.flat:
+        found[code] = True
+    return found
 
 
 @njit(cache=True, nogil=True, fastmath=False)

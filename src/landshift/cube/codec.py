@@ -25,6 +25,7 @@ from landshift.errors import StoreError
 __all__ = [
     "LEVEL",
     "decode_chunk",
+    "empty_chunk",
     "encode_chunk",
     "index_bytes",
     "join_shard",
@@ -130,8 +131,13 @@ def _restore(stored: NDArray[np.int16], scale: float, out: NDArray[np.float32]) 
         out[i] = np.float32(np.nan) if stored[i] == MISSING else np.float32(stored[i] * scale)
 
 
+def empty_chunk(array: Array) -> NDArray[Any]:
+    """Memory for one chunk of a variable, as (time, y, x) in the stored type; its content is arbitrary."""
+    return np.empty(array.plain_chunk, array.kind.dtype)
+
+
 def take_chunk(
-    array: Array, planes: NDArray[Any], name: int, start: tuple[int, int, int]
+    array: Array, planes: NDArray[Any], name: int, start: tuple[int, int, int], *, chunk: NDArray[Any]
 ) -> tuple[NDArray[Any] | None, int]:
     """Cut one chunk out of a block, rounded to the stored type and padded with the fill number.
 
@@ -140,13 +146,12 @@ def take_chunk(
         planes: The block as (time, band, y, x): values as float32, or stored numbers.
         name: Which band.
         start: First date, row and column in the block.
+        chunk: Memory for it, of the shape and type that :func:`empty_chunk` gives; used again for the next one.
 
     Returns:
-        The chunk as (time, y, x), or None where it holds the fill number alone; and the clipped values.
+        ``chunk`` as (time, y, x), or None where it holds the fill number alone; and the clipped values.
     """
     kind = array.kind
-    lengths = dict(zip(array.dims, array.chunk, strict=True))
-    chunk = np.empty((lengths.get("time", 1), lengths["y"], lengths["x"]), kind.dtype)
     if kind.scale is not None and planes.dtype == np.float32:
         clipped, present = _round_chunk(planes, name, start, chunk, 1 / kind.scale)
         return (chunk if present else None), int(clipped)
@@ -183,11 +188,9 @@ def decode_chunk(encoded: bytes, array: Array) -> NDArray[Any]:
     (said,) = struct.unpack("<I", encoded[-4:])
     if google_crc32c.value(encoded[:-4]) != said:
         raise StoreError("a chunk is damaged: its checksum does not fit")
-    lengths = dict(zip(array.dims, array.chunk, strict=True))
-    shape = (lengths.get("time", 1), lengths["y"], lengths["x"])
     try:
         raw = blosc.decompress(encoded[:-4])
-        return np.frombuffer(raw, array.kind.dtype).reshape(shape)
+        return np.frombuffer(raw, array.kind.dtype).reshape(array.plain_chunk)
     except (RuntimeError, ValueError) as error:
         raise StoreError("a chunk is damaged: it cannot be decoded", got=str(error)) from error
 

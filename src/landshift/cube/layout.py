@@ -134,6 +134,12 @@ class Array:
         return tuple({"time": times, "y": side, "x": side}.get(dim, 1) for dim in self.dims)
 
     @property
+    def plain_chunk(self) -> tuple[int, int, int]:
+        """Shape of a chunk of one band as (time, y, x), whatever dimensions the variable has."""
+        lengths = dict(zip(self.dims, self.chunk, strict=True))
+        return (lengths.get("time", 1), lengths["y"], lengths["x"])
+
+    @property
     def shard(self) -> tuple[int, ...]:
         """Shape of a shard: what is one file."""
         times = SHARD_TIME if self.times >= CHUNK_TIME else self.times

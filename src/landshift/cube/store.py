@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from landshift.cube.codec import encode_chunk, join_shard, quantise, take_chunk
+from landshift.cube.codec import empty_chunk, encode_chunk, join_shard, quantise, take_chunk
 from landshift.cube.layout import Array, Layout, Shard, rows_blocks
 from landshift.cube.metadata import Columns, first_difference, refuse_odd, write_metadata
 from landshift.errors import GridError, StoreError
@@ -330,9 +330,10 @@ def _encode(
     """Chunks of a shard, None for those beyond the data or all missing, and how many values were clipped."""
     times, _, height, width = planes.shape
     chunks, clipped = [], 0
+    memory = empty_chunk(array)
     for start in starts:
         inside = start[0] < times and start[1] < height and start[2] < width
-        chunk, count = take_chunk(array, planes, name, start) if inside else (None, 0)
+        chunk, count = take_chunk(array, planes, name, start, chunk=memory) if inside else (None, 0)
         chunks.append(None if chunk is None else encode_chunk(chunk))
         clipped += count
     return chunks, clipped

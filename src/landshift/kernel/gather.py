@@ -143,14 +143,38 @@ def nearest(source: Array, rows: Array, cols: Array, frame: Array, code: Array, 
 
 
 @njit(cache=True, nogil=True)
-def bilinear(
+def _mend(
     source: Array, rows: Array, cols: Array, frame: Array, code: Array, left: Array, out: Array
 ) -> None:
-    """Interpolate between the four pixels around, where all of them are there; NaN elsewhere.
+    """Interpolate bilinearly between those of the four pixels that are there, in the columns ``left`` lists."""
+    nodata, scale, offset = code[0], code[1], code[2]
+    height, width = source.shape
+    for i in range(out.shape[0]):
+        for j in range(left[i, 0], left[i, 1]):
+            rv, cv = rows[i, j], cols[i, j]
+            inside = frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]
+            if out[i, j] == out[i, j] or not inside:
+                continue
+            centre = source[((rv + HALF) >> BITS) - frame[0], ((cv + HALF) >> BITS) - frame[1]]
+            if centre == nodata or centre != centre:  # noqa: PLR0124 - NaN differs from itself
+                continue
+            r, c = (rv >> BITS) - frame[0], (cv >> BITS) - frame[1]
+            u, v = (cv & MASK) * INVERSE, (rv & MASK) * INVERSE
+            total, weight = 0.0, 0.0
+            for y in range(max(r, 0), min(r + 2, height)):
+                for x in range(max(c, 0), min(c + 2, width)):
+                    value = np.float64(source[y, x])
+                    if value != nodata and value == value:  # noqa: PLR0124 - NaN differs from itself
+                        part = (v if y > r else 1.0 - v) * (u if x > c else 1.0 - u)
+                        total += part * value
+                        weight += part
+            out[i, j] = total / weight * scale + offset
 
-    ``left`` (int64 (y, 2)) is set to the first and one past the last column of every row that :func:`mend` is to
-    look at: pixels that lie inside the source and yet lack one of the four.
-    """
+
+@njit(cache=True, nogil=True)
+def bilinear(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> None:
+    """Interpolate between those of the four pixels around that are there."""
+    left = np.empty((out.shape[0], 2), np.int64)
     dy, dx = frame[0], frame[1]
     nodata, scale, offset = code[0], code[1], code[2]
     height, width = np.uint32(source.shape[0] - 1), np.uint32(source.shape[1] - 1)
@@ -174,16 +198,13 @@ def bilinear(
             if frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]:
                 first, past = min(first, j), j + 1
         left[i, 0], left[i, 1] = first, past
+    _mend(source, rows, cols, frame, code, left, out)
 
 
 @njit(cache=True, nogil=True)
-def cubic(
-    source: Array, rows: Array, cols: Array, frame: Array, code: Array, left: Array, out: Array
-) -> None:
-    """Interpolate between sixteen pixels (Keys 1981, a = -1/2), where all of them are there; NaN elsewhere.
-
-    ``left`` as in :func:`bilinear`: around missing pixels and at the edge cubic gives way to bilinear.
-    """
+def cubic(source: Array, rows: Array, cols: Array, frame: Array, code: Array, out: Array) -> None:
+    """Interpolate between sixteen pixels (Keys 1981, a = -1/2); around missing ones and at the edge bilinearly."""
+    left = np.empty((out.shape[0], 2), np.int64)
     dy, dx = frame[0], frame[1]
     nodata, scale, offset = code[0], code[1], code[2]
     height, width = source.shape
@@ -209,33 +230,7 @@ def cubic(
             if frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]:
                 first, past = min(first, j), j + 1
         left[i, 0], left[i, 1] = first, past
-
-
-@njit(cache=True, nogil=True)
-def mend(source: Array, rows: Array, cols: Array, frame: Array, code: Array, left: Array, out: Array) -> None:
-    """Interpolate bilinearly between those of the four pixels that are there, in the columns ``left`` lists."""
-    nodata, scale, offset = code[0], code[1], code[2]
-    height, width = source.shape
-    for i in range(out.shape[0]):
-        for j in range(left[i, 0], left[i, 1]):
-            rv, cv = rows[i, j], cols[i, j]
-            inside = frame[2] <= rv < frame[3] and frame[4] <= cv < frame[5]
-            if out[i, j] == out[i, j] or not inside:
-                continue
-            centre = source[((rv + HALF) >> BITS) - frame[0], ((cv + HALF) >> BITS) - frame[1]]
-            if centre == nodata or centre != centre:  # noqa: PLR0124 - NaN differs from itself
-                continue
-            r, c = (rv >> BITS) - frame[0], (cv >> BITS) - frame[1]
-            u, v = (cv & MASK) * INVERSE, (rv & MASK) * INVERSE
-            total, weight = 0.0, 0.0
-            for y in range(max(r, 0), min(r + 2, height)):
-                for x in range(max(c, 0), min(c + 2, width)):
-                    value = np.float64(source[y, x])
-                    if value != nodata and value == value:  # noqa: PLR0124 - NaN differs from itself
-                        part = (v if y > r else 1.0 - v) * (u if x > c else 1.0 - u)
-                        total += part * value
-                        weight += part
-            out[i, j] = total / weight * scale + offset
+    _mend(source, rows, cols, frame, code, left, out)
 
 
 @njit(cache=True, nogil=True)

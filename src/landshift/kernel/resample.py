@@ -320,10 +320,8 @@ def _interpolate(
 ) -> None:
     """Bilinear or cubic, widened in the cells that need it."""
     if warp.finest <= kernels.WIDE:
-        left = np.empty((warp.shape[0], 2), np.int64)
         kernel = kernels.cubic if frame[-1] else kernels.bilinear
-        for work in (kernel, kernels.mend):
-            work(data, warp.rows, warp.cols, frame, code, left, out)
+        kernel(data, warp.rows, warp.cols, frame, code, out)
     if warp.coarsest > kernels.WIDE:
         kernels.wide(data, warp.rows, warp.cols, frame, code, warp.steps, out)
 
