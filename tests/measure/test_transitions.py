@@ -15,7 +15,7 @@ from odc.geo.geom import box
 from rasterio import Affine
 
 from landshift.cube.classes import LandClass
-from landshift.cube.maps import MapWriter, read_classes, read_map
+from landshift.cube.maps import MapWriter, map_tags, read_classes, read_map
 from landshift.errors import ConfigError, GridError, LabelError
 from landshift.measure.layers import first_year
 from landshift.measure.series import MapSeries, windows
@@ -81,6 +81,17 @@ def test_layers_say_gain_loss_stable_other_and_nodata(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_map(path), expected)
     assert [item.name for item in read_classes(path)] == ["gain", "loss", "stable", "other"]
     assert (tmp_path / "change" / "2017_2018_new_bare_soil.tif").exists()
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_layers_of_simulated_maps_say_so(tmp_path: Path, *, simulated: bool) -> None:
+    maps = write(tmp_path, {2017: BEFORE, 2018: AFTER})
+    if simulated:
+        with MapWriter(maps[2018], HERE, classes=CLASSES, tags={"simulated": "true"}) as writer:
+            writer.write((slice(0, 4), slice(0, 6)), AFTER)
+    transitions(maps, tmp_path / "change", change=Change())
+    for name in ("2017_2018_new_impervious.tif", "first_year_impervious.tif"):
+        assert ("simulated" in map_tags(tmp_path / "change" / name)) == simulated
 
 
 def test_the_year_of_change_is_the_first_map_that_shows_it(tmp_path: Path) -> None:

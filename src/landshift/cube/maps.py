@@ -28,7 +28,7 @@ from landshift.plan import write_atomic
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
-__all__ = ["MapWriter", "map_geobox", "read_classes", "read_map", "write_map"]
+__all__ = ["MapWriter", "map_geobox", "map_tags", "read_classes", "read_map", "write_map"]
 
 CLASSES_TAG: Final = "LANDSHIFT_CLASSES"
 _TILE = 512
@@ -199,6 +199,16 @@ def write_map(
     with MapWriter(path, geobox, classes=classes, dtype=data.dtype.name, bands=bands) as target:
         target.write((slice(None), slice(None)), data)
     return path
+
+
+def map_tags(path: Path) -> dict[str, str]:
+    """What a map says of itself: the tags that were given when it was written, and GDAL's own.
+
+    Raises:
+        StoreError: The map is not there.
+    """
+    with _opened(path) as source:
+        return dict(source.tags())
 
 
 def read_classes(path: Path) -> tuple[LandClass, ...]:

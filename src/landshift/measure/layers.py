@@ -54,6 +54,7 @@ class ChangeLayers:
                 folder / f"{pair[0]}_{pair[1]}_new_{layer_name(item.name)}.tif",
                 series.geobox,
                 classes=CHANGE_CLASSES,
+                tags=series.tags,
             )
             for item in wanted
         ]
@@ -99,7 +100,7 @@ def write_first_years(series: MapSeries, wanted: tuple[LandClass, ...], out: Pat
     classes = _year_classes(series.years)
     for item in wanted:
         path = out / f"first_year_{layer_name(item.name)}.tif"
-        with MapWriter(path, series.geobox, classes=classes) as writer:
+        with MapWriter(path, series.geobox, classes=classes, tags=series.tags) as writer:
             for window, maps in _stacks(series):
                 writer.write(window, first_year(maps, item.value))
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landshift.cube.classes import LandClass
-from landshift.cube.maps import map_geobox, read_classes, read_map
+from landshift.cube.maps import map_geobox, map_tags, read_classes, read_map
 from landshift.errors import ConfigError, GridError, LabelError
 from landshift.measure.ground import ground_crs
 
@@ -86,6 +86,12 @@ class MapSeries:
     def crs(self) -> CRS:
         """The CRS of the grid."""
         return ground_crs(self.geobox)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What layers made of these maps say of themselves: that they are simulated, where a map is."""
+        simulated = any(map_tags(path).get("simulated") == "true" for path in self.paths.values())
+        return {"simulated": "true"} if simulated else {}
 
     def names(self) -> dict[int, str]:
         """The name of every value, nodata first."""

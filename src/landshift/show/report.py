@@ -148,8 +148,8 @@ def _banner(record: Mapping[str, Any]) -> str:
         return ""
     return (
         '<p class="banner" role="note"><strong>Simulated</strong><span>The scenes of this run are simulated:'
-        " landscape, clouds and sensors are computed, and the truth is known. Every figure below rehearses a"
-        " real run; none of them says anything about a real place.</span></p>"
+        " landscape, clouds and sensors are computed. Every figure below rehearses a real run; none of them says"
+        " anything about a real place.</span></p>"
     )
 
 
