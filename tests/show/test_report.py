@@ -161,6 +161,16 @@ def test_tables_alone_are_enough(out: Path, tmp_path: Path) -> None:
         (tmp_path / "tables" / path.name).write_bytes(path.read_bytes())
     page = write_report(tmp_path).read_text(encoding="utf-8")
     assert re.findall(r'<h2 id="(\w+)">', page) == ["maps", "warnings", "reproduce", "tables"]
+    assert "<h1>Land cover and its change</h1>" in page
+
+
+def test_a_run_without_maps_does_not_speak_of_land_cover(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    for path in (out / "tables").glob("clear.*"):
+        (tmp_path / "tables" / path.name).write_bytes(path.read_bytes())
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "<h1>Analysis-ready images</h1>" in page
+    assert "Land cover" not in page
 
 
 @pytest.mark.browser

@@ -110,11 +110,11 @@ def write_report(out: Path) -> Path:
         *_results(tables, pictures),
         *_done(record),
         _warnings(record, tables),
-        _reproduce(record),
+        _reproduce(record, tables),
         _files(tables),
     ]
     page = Template(_data("report.html")).substitute(
-        title=escape(_title(record)),
+        title=escape(_title(record, tables)),
         style=_data("report.css"),
         contents="\n".join(
             f'<li><a href="#{part.anchor}">{escape(part.title)}</a></li>' for part in sections
@@ -138,9 +138,10 @@ def _record(out: Path) -> Mapping[str, Any]:
     return read_run(out) if (out / "run.json").is_file() else {}
 
 
-def _title(record: Mapping[str, Any]) -> str:
+def _title(record: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
     given = str(record.get("title") or "")
-    return given if given not in {"", "landshift"} else "Land cover and its change"
+    plain = "Analysis-ready images" if _frame(tables, "area") is None else "Land cover and its change"
+    return given if given not in {"", "landshift"} else plain
 
 
 def _banner(record: Mapping[str, Any]) -> str:
@@ -316,7 +317,7 @@ def _line(warning: object) -> str:
     return str(warning)
 
 
-def _reproduce(record: Mapping[str, Any]) -> Section:
+def _reproduce(record: Mapping[str, Any], tables: Mapping[str, Table]) -> Section:
     recipe = str(record.get("recipe_hash") or "")
     versions = {str(name): str(value) for name, value in dict(record.get("versions") or {}).items()}
     intro = (
@@ -329,7 +330,7 @@ def _reproduce(record: Mapping[str, Any]) -> Section:
     if versions:
         parts += ["<h3>Versions</h3>", columns_list(versions)]
     version = versions.get("landshift", "")
-    cited = f"{_title(record)}. Made with landshift{' ' + version if version else ''}" + (
+    cited = f"{_title(record, tables)}. Made with landshift{' ' + version if version else ''}" + (
         f", recipe {recipe}" if recipe else ""
     )
     parts += [
