@@ -147,6 +147,17 @@ def test_scenes_that_lie_apart_say_which_of_them_are_taken(folder: Path) -> None
     assert look(folder, place={"bbox": [14.9, 50.5, 15.1, 50.6]}).warnings == ()
 
 
+@pytest.mark.parametrize(("apart_m", "share"), [(320.0, ""), (4_000.0, "cover 1%")])
+def test_a_grid_that_scenes_leave_mostly_empty_is_told(folder: Path, apart_m: float, share: str) -> None:
+    """Two squares of 320 m: side by side they are the grid; 4 km apart to the east and south they are 1 % of it."""
+    corner = (500_000.0 + apart_m, 5_600_000.0 - (apart_m if share else 0.0))
+    write(folder / "scene_20200801.tif", Tiff(bands=2, names=BANDS, origin=corner))
+    said = look(folder).warnings
+    assert len(said) == bool(share)
+    assert all(f"far apart: they {share} of the 432 x 432 px" in text and "bbox" in text for text in said)
+    assert look(folder, place={"bbox": [14.9, 50.5, 15.1, 50.6]}).warnings == ()
+
+
 def test_scenes_of_the_simulators_catalogue_say_that_they_are_simulated(
     strip: Callable[..., dict[str, Any]], folder: Path
 ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe, Source
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from odc.geo.geom import Geometry
 
 __all__ = ["Survey", "plain_grid", "survey"]
+
+SPARSE: Final = 0.2
+"""Scenes that cover less than this share of the grid around all of them lie far apart."""
 
 Progress = Callable[[int, int, str], None]
 
@@ -151,7 +154,7 @@ def _apart(
     items: Mapping[str, Sequence[pystac.Item]],
     kept: Mapping[str, Sequence[pystac.Item]],
 ) -> str:
-    """Say which scenes are taken, where no place is given and they lie in several; else nothing."""
+    """Say so where no place is given, and the scenes lie in several or leave most of the grid empty."""
     import shapely
 
     if recipe.place.bbox is not None or recipe.place.geometry is not None:
@@ -160,14 +163,21 @@ def _apart(
     shapes = [
         cut_at_180(item.geometry) for found in items.values() for item in found if item.geometry is not None
     ]
-    if all(shape.intersects(taken) for shape in shapes):
-        return ""
     outside = shapely.union_all([shape for shape in shapes if not shape.intersects(taken)])
-    places = 1 + len(getattr(outside, "geoms", [outside]))
-    count = sum(len(found) for found in kept.values())
+    if not outside.is_empty:
+        places = 1 + len(getattr(outside, "geoms", [outside]))
+        count = sum(len(found) for found in kept.values())
+        return (
+            f"the scenes lie in {places} places; taken: {counted(count, 'scene')} around longitude {taken.centroid.x:.2f},"
+            f" latitude {taken.centroid.y:.2f}; give [place] a bbox or geometry for another"
+        )
+    share = shapely.union_all(shapes).intersection(taken).area / taken.area if shapes else 1.0
+    if share >= SPARSE:
+        return ""
+    rows, cols = geobox.shape
     return (
-        f"the scenes lie in {places} places; taken: {counted(count, 'scene')} around longitude {taken.centroid.x:.2f},"
-        f" latitude {taken.centroid.y:.2f}; give [place] a bbox or geometry for another"
+        f"the scenes lie far apart: they cover {share:.0%} of the {rows} x {cols} px that hold them all; give [place] a"
+        " bbox or geometry for one part"
     )
 
 
