@@ -54,6 +54,13 @@ def wrong(tmp_path: Path) -> dict[str, tuple[dict[str, Any], str]]:
             good | {"zonal": {"zones": str(zones(tmp_path / "far.gpkg", far=True)), "id": "name"}},
             "no zone touches",
         ),
+        "band": (good | {"features": {"bands": ["red", "swir9"]}}, "swir9"),
+        "feature index": (good | {"features": {"indices": ["mndwi"]}}, "features.indices: mndwi"),
+        "no groups": (good | {"split": {"groups": str(tmp_path / "parcels.gpkg")}}, "parcels.gpkg"),
+        "no group field": (
+            good | {"split": {"groups": "labels", "group_field": "parcel"}},
+            "no such field in the groups' file",
+        ),
         "index": ({"product": [product | {"indices": ["nbr"]}]}, "nbr needs the band 'swir22'"),
     }
 
@@ -73,6 +80,10 @@ def wrong(tmp_path: Path) -> dict[str, tuple[dict[str, Any], str]]:
         "no zones",
         "no id",
         "far zones",
+        "band",
+        "feature index",
+        "no groups",
+        "no group field",
         "index",
     ],
 )

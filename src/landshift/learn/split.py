@@ -155,6 +155,19 @@ class Split:
             buffer_px=self.buffer_m / side_m,
         )
 
+    def check(self, geobox: GeoBox) -> None:
+        """Refuse groups that cannot be read; blocks need no check.
+
+        Args:
+            geobox: The labels' grid.
+
+        Raises:
+            LabelError: Their file is not there, is empty or has no CRS.
+            ConfigError: It has no field ``group_field``.
+        """
+        if self.groups is not None:
+            PolygonUnits(geobox, self.groups, self.group_field)
+
     def _units(self, geobox: GeoBox, patch_px: int, side_m: float) -> Units:
         if self.groups is not None:
             return PolygonUnits(geobox, self.groups, self.group_field)

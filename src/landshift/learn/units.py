@@ -133,7 +133,11 @@ def _features(file: Path, geobox: GeoBox, field: str | None) -> Iterator[tuple[s
     if field is not None and field not in frame.columns:
         listed = [str(name) for name in frame.columns if name != "geometry"]
         raise ConfigError(
-            "no such field in the groups' file", where="split.group_field", got=field, allowed=listed
+            "no such field in the groups' file",
+            where="split.group_field",
+            got=field,
+            allowed=listed,
+            hint="name one of these, or leave it out: then each feature is a group",
         )
     names = frame[field].astype(str) if field else [f"{file.name} {row:09d}" for row in range(len(frame))]
     yield from zip(names, frame.to_crs(geobox.crs).geometry, strict=True)

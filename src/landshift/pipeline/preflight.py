@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from landshift.errors import LabelError
 from landshift.pipeline.build import Build
 from landshift.pipeline.mark import input_mark
-from landshift.pipeline.stages import Context, classes_of, label_path, labels, product_of_training, truth_path
+from landshift.pipeline.stages import (
+    Context,
+    classes_of,
+    label_path,
+    labels,
+    product_of_training,
+    split_of,
+    truth_path,
+)
+from landshift.sensor import BAND_DIM
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,6 +32,9 @@ if TYPE_CHECKING:
     from landshift.cube.classes import LandClass
 
 __all__ = ["preflight"]
+
+_ANY_STATISTICS: Final = ("mean",)
+"""What models make of many dates is their own matter; whether the bands are there is not."""
 
 
 def preflight(context: Context, *, stages: Collection[str]) -> None:
@@ -65,7 +77,6 @@ def _indices(context: Context) -> None:
 def _labels(context: Context) -> tuple[LandClass, ...] | None:
     """The labels lie on the place, in years that the cube will have; gives their classes where they are known."""
     from landshift.cube.labels import open_labels
-    from landshift.learn.dataset import years_in_common
 
     stage, held = labels(context), context.out.status().get("labels", {})
     if stage is not None and (held.get("key"), held.get("state")) == (stage.key, "done"):
@@ -74,13 +85,35 @@ def _labels(context: Context) -> tuple[LandClass, ...] | None:
     opened = open_labels(source, context.survey.geobox)
     if context.recipe.train is not None:
         years = np.array([f"{year}-01-01" for year in opened.years], "datetime64[ns]")
-        years_in_common(context.recipe.features, _coming(context), _on_axis(years)["time"])
+        _teachable(context, _on_axis(years)["time"])
     return opened.known
 
 
+def _teachable(context: Context, labelled: xr.DataArray) -> None:
+    """The cube will have the labelled years and all features; groups of the split can be read."""
+    from landshift.learn.dataset import years_in_common
+
+    features, cube = context.recipe.features, _coming(context)
+    shared = years_in_common(features, cube, labelled)
+    features.resolve(cube, years=shared, statistics=_ANY_STATISTICS)
+    split_of(context).check(context.survey.geobox)
+
+
 def _coming(context: Context) -> xr.Dataset:
-    """The time axis that the cube of the models will have."""
-    return _on_axis(Build(context).times(product_of_training(context)))
+    """The cube of the models as it will be, without pixels."""
+    import xarray as xr
+
+    build, product = Build(context), product_of_training(context)
+    job = next(job for job in build.jobs if job.name == product.name)
+    times = build.times(product)
+    layers = {job.variable: job.bands} | ({"index": job.indices} if job.indices else {})
+    return xr.Dataset(
+        {
+            name: (("time", BAND_DIM[name], "y", "x"), np.empty((len(times), len(held), 0, 0), np.float32))
+            for name, held in layers.items()
+        },
+        coords={"time": times} | {BAND_DIM[name]: list(held) for name, held in layers.items()},
+    )
 
 
 def _on_axis(times: np.ndarray) -> xr.Dataset:
