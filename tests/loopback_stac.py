@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,8 +65,7 @@ class Loopback:
 def serve(folder: Path, *, page: int = 2, post: bool = True) -> Iterator[Loopback]:
     """Run a server while the block lasts."""
     state = Loopback(folder=folder, page=page, post=post)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _handler(state))
     state.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -79,6 +79,15 @@ def serve(folder: Path, *, page: int = 2, post: bool = True) -> Iterator[Loopbac
 
 def _handler(state: Loopback) -> type[BaseHTTPRequestHandler]:
     return type("Handler", (_Handler,), {"state": state})
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a reader that has enough: GDAL hangs up when its first bytes are there."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -84,3 +84,18 @@ def test_serving_needs_a_site_and_a_port(out: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a port"):
         open_server(out, port=70_000)
     assert site_folder(out / "site") == out / "site"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(BrokenPipeError(), False), (ConnectionResetError(), False), (ValueError("a defect"), True)],
+)
+def test_a_browser_that_goes_away_is_no_news_and_a_defect_is(
+    out: Path, capsys: pytest.CaptureFixture[str], error: Exception, *, told: bool
+) -> None:
+    with open_server(out) as server:
+        try:
+            raise error
+        except type(error):
+            server.handle_error(object(), ("127.0.0.1", 1))  # type: ignore[arg-type]  # no socket is needed to tell of one
+    assert ("a defect" in capsys.readouterr().err) == told

@@ -102,6 +102,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = sys.platform != "win32"  # there, it would let two servers share a port
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that went away: it does so whenever a map moves on before its tiles are there."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(SimpleHTTPRequestHandler):
     """Files with the right types, no listing of folders, nothing kept by the browser without asking."""
