@@ -58,6 +58,12 @@ def projection(source: CRS, target: CRS) -> Project:
     asked: Project = source.transformer_to_crs(target)
 
     def through(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        return asked(x, y) if x.size >= LARGE else _ASKER.pool.submit(asked, x, y).result()
+        if x.size >= LARGE:
+            return asked(x, y)
+        try:
+            answer = _ASKER.pool.submit(asked, x, y)
+        except RuntimeError:  # the process is ending, and pools take nothing more
+            return asked(x, y)
+        return answer.result()
 
     return through

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import pickle
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -380,6 +381,63 @@ def test_files_of_one_scene_in_different_systems_are_refused(tmp_path: Path) -> 
     }
     with pytest.raises(SceneError, match=r"different coordinate reference systems(.|\n)*EPSG:3263"):
         read(passes([scene(bands=files)]), grid(), bands=["red", "nir"])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_which_file_is_blamed_does_not_depend_on_the_order_of_reading(tmp_path: Path, threads: int) -> None:
+    files = {
+        "red": write(tmp_path / "b.tif", noise()),
+        "nir": write(tmp_path / "c.tif", noise()),
+        "blue": write(tmp_path / "d.tif", noise(), crs="EPSG:32634"),
+    }
+    dates = passes([scene(bands=files), scene("b", day=3, bands={**files, "blue": files["red"]})])
+    with TileReader(threads=threads) as reader:
+        cubes = [
+            read(dates, grid(), bands=list(files), reader=reader, on_error="skip") for _ in range(8)
+        ]  # each call has an order of its own
+    [blamed] = {str(cube.attrs["read_errors"]) for cube in cubes}
+    assert "d.tif" in blamed
+    assert "b.tif" not in blamed.partition("'error'")[0]
+    assert all(
+        cube.reflectance.isnull().all(("band", "y", "x")).values.tolist() == [True, False] for cube in cubes
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "got"), [(["complex64"], "complex64"), (["uint16", "float32"], "float32, uint16")]
+)
+def test_numbers_that_are_not_real_or_of_several_types_are_refused(
+    tmp_path: Path, dtypes: list[str], got: str
+) -> None:
+    if len(dtypes) == 1:
+        file = write(tmp_path / "a.tif", noise().astype(dtypes[0]))
+    else:
+        parts = [write(tmp_path / f"{kind}.tif", noise().astype(kind)) for kind in dtypes]
+        file = str(tmp_path / "a.vrt")
+        gdal_vrt(file, parts)
+    bands = {"red": BandFile(href=file), "nir": BandFile(href=file, index=len(dtypes))}
+    with pytest.raises(SceneError, match=f"one real type(.|\n)*{got}"):
+        read(passes([scene(bands=bands)]), grid(), bands=["red", "nir"])
+
+
+def gdal_vrt(path: str, files: Sequence[str]) -> None:
+    """One raster of several files, a band each, every band in its own type."""
+    with rasterio.open(files[0]) as first:
+        transform = ", ".join(map(repr, first.transform.to_gdal()))
+        size, crs = first.shape, first.crs.to_string()
+    layers = ""
+    for number, file in enumerate(files, 1):
+        with rasterio.open(file) as source:
+            kind = {"uint16": "UInt16", "float32": "Float32"}[source.dtypes[0]]
+        layers += (
+            f'<VRTRasterBand dataType="{kind}" band="{number}"><SimpleSource>'
+            f'<SourceFilename relativeToVRT="0">{file}</SourceFilename><SourceBand>1</SourceBand>'
+            "</SimpleSource></VRTRasterBand>"
+        )
+    Path(path).write_text(
+        f'<VRTDataset rasterXSize="{size[1]}" rasterYSize="{size[0]}"><SRS>{crs}</SRS>'
+        f"<GeoTransform>{transform}</GeoTransform>{layers}</VRTDataset>"
+    )
 
 
 def damaged(tmp_path: Path) -> str:

@@ -22,7 +22,16 @@ from landshift.cube import codec, store
 from landshift.cube.check import check
 from landshift.cube.export import export
 from landshift.cube.maps import map_geobox
-from landshift.cube.store import clean_partials, create, encode, geobox_of, layout_of, open_cube, write_block
+from landshift.cube.store import (
+    clean_partials,
+    create,
+    encode,
+    geobox_of,
+    layout_of,
+    open_cube,
+    planned,
+    write_block,
+)
 from landshift.errors import GridError, StoreError
 from landshift.plan import Block, plan_blocks
 
@@ -407,6 +416,28 @@ def test_two_writers_of_one_block_do_not_disturb_each_other(
 def test_a_folder_that_is_no_cube_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not a cube"):
         open_cube(tmp_path)
+
+
+def test_metadata_without_its_blocks_is_refused_like_no_metadata(tmp_path: Path) -> None:
+    path = filled(tmp_path / "c.zarr", scene(1, 8, 8))
+    said = json.loads((path / "zarr.json").read_text())
+    del said["attributes"]["landshift"]["blocks"]
+    (path / "zarr.json").write_text(json.dumps(said))
+    for opening in (open_cube, planned):
+        with pytest.raises(StoreError, match="not a cube"):
+            opening(path)
+
+
+def test_a_build_under_way_can_be_looked_at(tmp_path: Path) -> None:
+    path = filled(tmp_path / "c.zarr", scene(1, 40, 40), block_px=20)
+    for array in layout_of(path).arrays:
+        for shard in array.shards(0, 0):
+            (path / shard.file).unlink()
+    with pytest.raises(StoreError, match="a part of the cube is not there"):
+        open_cube(path).load()
+    seen = open_cube(path, partly=True).reflectance.isel(time=0, band=0)
+    assert not seen[:20, :20].notnull().any()
+    assert seen[20:, 20:].notnull().any()
 
 
 @pytest.mark.parametrize("block_px", [32, 48, 510, 512, 7])

@@ -1,4 +1,4 @@
-"""Memory for cubes that is used again: fresh pages cost more than the pixels that are put on them.
+"""Memory for cubes and source windows that is used again: fresh pages cost more than the pixels that are put on them.
 
 Blocks of a run have one shape, and each needs some hundred megabytes. Given back to the system and asked for anew,
 every page is cleared first, which on virtual machines takes as long as resampling. A :class:`Recycler` keeps the
@@ -55,9 +55,8 @@ class Recycler:
         if size < SMALLEST or size > self.idle_bytes:
             return np.empty(shape, dtype)
         with self._lock:
-            idle = list(self._idle.values())
-            fitting = [piece for piece in reversed(idle) if size <= piece.nbytes <= 2 * size]
-            piece = fitting[0] if fitting else None
+            idle = list(self._idle.values())  # a copy: memory may come back while we look
+            piece = next((piece for piece in reversed(idle) if size <= piece.nbytes <= 2 * size), None)
             if piece is not None:
                 self._idle.pop(id(piece), None)
         if piece is None:
@@ -74,8 +73,13 @@ class Recycler:
     def _take_back(self, piece: NDArray[np.uint8]) -> None:
         with self._lock:
             self._idle[id(piece)] = piece
-            while sum(other.nbytes for other in list(self._idle.values())) > self.idle_bytes:
-                self._idle.pop(next(iter(self._idle)))
+            idle = list(self._idle.values())
+            surplus = sum(other.nbytes for other in idle) - self.idle_bytes
+            for oldest in idle:
+                if surplus <= 0:
+                    break
+                surplus -= oldest.nbytes
+                self._idle.pop(id(oldest), None)
 
 
 class _Loan:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, get_args
 
 import numpy as np
 import xarray as xr
@@ -248,27 +248,30 @@ class _Reading:
             self.finish(look)
         pending = [len(works)]
 
-        def guarded(where: str, work: Callable[[], object]) -> None:
-            try:
-                work()
-            except SceneError as error:  # a network error passes: it must not leave a hole that stays
-                if not self.skip:
-                    raise
-                with self.lock:
-                    look.failed.append(error.message)
-                    self.errors.append({"item": look.scene.id, "where": where, "error": error.message})
+        def guarded(work: _Work) -> None:
+            self.attempt(look, *work)
             with self.lock:
                 pending[0] -= 1
                 last = not pending[0]
             if last:
                 self.finish(look)
 
-        return [partial(guarded, *work) for work in works]
+        return [partial(guarded, work) for work in works]
+
+    def attempt(self, look: _Look, where: str, work: Callable[[], object]) -> None:
+        """Do a part of a look; damage becomes a record, where it is to be skipped."""
+        try:
+            work()
+        except SceneError as error:  # a network error passes: it must not leave a hole that stays
+            if not self.skip:
+                raise
+            with self.lock:
+                look.failed.append(error.message)
+                self.errors.append({"item": look.scene.id, "where": where, "error": error.message})
 
     def read_bands(self, look: _Look, raster: Raster, files: Sequence[tuple[int, BandFile]]) -> None:
         """Read the bands that one file holds."""
-        header = self.reader.header(raster)
-        look.agree(header, raster)
+        header = look.grids[raster] = self.reader.header(raster)
         found = placement_of(self.reader, raster, self.geobox, self.resampling, whole=self.whole)
         if found is None or (found.warp is None and found.at != _all_of(self.geobox)):
             look.values[[number for number, _ in files]] = np.nan
@@ -289,7 +292,7 @@ class _Reading:
     def read_quality(self, look: _Look, layer: QualityFile) -> None:
         """Read a quality layer and decode it."""
         raster = Raster(href=layer.href, variable=layer.variable)
-        look.agree(self.reader.header(raster), raster)
+        look.grids[raster] = self.reader.header(raster)
         found = placement_of(self.reader, raster, self.geobox, "nearest")
         look.codes[...] = QUALITY["nodata"]
         if found is None:
@@ -304,6 +307,8 @@ class _Reading:
 
     def finish(self, look: _Look) -> None:
         """Make bands and quality of a scene agree; a scene that failed is gone."""
+        if odd := look.odd_one():
+            self.attempt(look, odd.shown, partial(look.refuse, odd))
         if look.failed:
             look.values[...] = np.nan
             look.codes[...] = QUALITY["nodata"]
@@ -322,19 +327,29 @@ class _Look:
     values: NDArray[np.float32]
     codes: NDArray[np.uint8]
     failed: list[str] = field(default_factory=list)
-    grids: list[tuple[Header, Raster]] = field(default_factory=list)
+    grids: dict[Raster, Header] = field(default_factory=dict)
+    """Headers of its files, in the order in which they happened to be read."""
 
-    def agree(self, header: Header, raster: Raster) -> None:
+    @property
+    def files(self) -> list[Raster]:
+        """Its files by address: what is said of them must not depend on the order in which they were read."""
+        return sorted(self.grids, key=lambda raster: (raster.href, raster.variable or ""))
+
+    def odd_one(self) -> Raster | None:
+        """The first file in another reference system than the very first."""
+        return next(
+            (file for file in self.files if self.grids[file].crs != self.grids[self.files[0]].crs), None
+        )
+
+    def refuse(self, odd: Raster) -> NoReturn:
         """Refuse a scene whose files are in different reference systems."""
-        self.grids.append((header, raster))
-        first, other = self.grids[0]
-        if first.crs != header.crs:
-            raise SceneError(
-                f"files of scene {self.scene.id} are in different coordinate reference systems",
-                where=raster.shown,
-                got=f"{_short(header)} here, {_short(first)} in {other.shown}",
-                hint="one of them is mislabelled or of another scene: warp it to the others' system, or leave it out",
-            )
+        first = self.files[0]
+        raise SceneError(
+            f"files of scene {self.scene.id} are in different coordinate reference systems",
+            where=odd.shown,
+            got=f"{_short(self.grids[odd])} here, {_short(self.grids[first])} in {first.shown}",
+            hint="one of them is mislabelled or of another scene: warp it to the others' system, or leave it out",
+        )
 
 
 def _all_of(geobox: GeoBox) -> tuple[slice, slice]:

@@ -60,7 +60,7 @@ class TileReader:
     Args:
         threads: Threads that read bands and dates of one block side by side.
         held_bytes: Bound of decoded tiles kept for neighbouring blocks; 0 keeps none. Half as much again is kept of
-            cubes' memory, for the next block.
+            the memory of cubes and windows, for the next block.
         max_open: Bound of idle open datasets; by default half of the files that the process may open.
         cache: A cache of decoded tiles on disk.
     """
@@ -82,7 +82,7 @@ class TileReader:
         self._datasets = Datasets(max_open=self.max_open, notes=cache)
         self._tiles: Recent[_Key, NDArray[Any]] = Recent(weight=lambda tile: tile.nbytes, bound=held_bytes)
         self.memory = Recycler(idle_bytes=held_bytes // 2)
-        """Memory of cubes that nobody holds any more."""
+        """Memory of cubes, windows and tiles that nobody holds any more."""
         self.warps: Recent[object, Warp] = Recent(weight=lambda warp: warp.rows.nbytes * 2, bound=WARP_BYTES)
         """Coordinates of blocks on source grids; see :mod:`landshift.acquire.placement`."""
         self.placements: Recent[object, Any] = Recent(weight=lambda _: 1, bound=64)
@@ -114,7 +114,7 @@ class TileReader:
     def helpers(self, work: Callable[[], None], *, number: int) -> list[Future[None]]:
         """Let up to ``threads - 1`` helpers do the same as the calling thread.
 
-        They are kept between calls: a thread has its own PROJ context, dear to set up.
+        They are kept between calls.
 
         Args:
             work: Takes what there is to do from a shared list, until nothing is left.
@@ -129,7 +129,7 @@ class TileReader:
             return [self._pool.submit(work) for _ in range(count)]
 
     def ordered(self, tasks: Sequence[Task]) -> list[Task]:
-        """Bring what is to be read into an order of its own for every block, the first one's as given.
+        """Bring what one window needs into an order of its own; the first window's is as given, as a single one's is.
 
         Neighbouring blocks that are read side by side in one order meet at every tile, and wait for each other.
 
@@ -159,7 +159,7 @@ class TileReader:
             (band, y, x) stored numbers.
 
         Raises:
-            SceneError: The file is damaged or lacks a band.
+            SceneError: The file is damaged, lacks a band, or holds numbers that are not real, or of several types.
             NetworkError: Its server does not answer.
         """
         header = self.header(raster, level)
@@ -171,7 +171,15 @@ class TileReader:
                 got=f"{len(header.dtypes)} bands",
                 hint="name the bands in the order of the file: `bands = [...]`",
             )
-        job = _Job(raster, tuple(indexes), level)
+        kinds = sorted({header.dtypes[index - 1] for index in indexes})
+        if len(kinds) > 1 or kinds[0].startswith("complex"):
+            raise SceneError(
+                "bands of one file must be of one real type",
+                where=raster.shown,
+                got=kinds,
+                hint="write them with one type; of complex numbers take amplitude or intensity first",
+            )
+        job = _Job(raster, tuple(indexes), level, kinds[0])
         if self.held_bytes == 0 and self.cache is None:
             return self._decode(job, rows, cols)
         return self._assemble(job, header, rows, cols)
@@ -231,9 +239,9 @@ class TileReader:
         where = f"{job.raster.shown}, band {_listed(job.indexes)}, rows {rows.start}-{rows.stop}, columns {cols.start}-{cols.stop}"
         shape = (len(job.indexes), rows.stop - rows.start, cols.stop - cols.start)
         with self._datasets.lend(job.raster, job.level, where) as dataset:
-            kinds = {dataset.dtypes[index - 1] for index in job.indexes}
-            out = self.memory.empty(shape, kinds.pop()) if len(kinds) == 1 else None
-            pixels: NDArray[Any] = dataset.read(list(job.indexes), window=window, out=out)
+            pixels: NDArray[Any] = dataset.read(
+                list(job.indexes), window=window, out=self.memory.empty(shape, job.dtype)
+            )
         return pixels
 
 
@@ -244,6 +252,7 @@ class _Job:
     raster: Raster
     indexes: tuple[int, ...]
     level: int
+    dtype: str
 
     def key(self, tile: _Tile) -> str:
         """The tile's name in a cache on disk."""

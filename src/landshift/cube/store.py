@@ -204,12 +204,13 @@ def encode(cube: xr.Dataset) -> tuple[xr.Dataset, int]:
     return made, clipped
 
 
-def open_cube(path: Path | str, *, bands_as_variables: bool = False) -> xr.Dataset:
+def open_cube(path: Path | str, *, bands_as_variables: bool = False, partly: bool = False) -> xr.Dataset:
     """Open a store lazily: nothing is read but the metadata, and slices read what they need.
 
     Args:
         path: A store made by landshift.
         bands_as_variables: Whether each band becomes a variable of its own, (time, y, x).
+        partly: Whether blocks that are not there are missing pixels, to look at a build under way; else an error.
 
     Returns:
         The cube: main variable as float32 with NaN for missing; ``quality``, ``n_clear`` and ``age`` as the
@@ -217,7 +218,7 @@ def open_cube(path: Path | str, *, bands_as_variables: bool = False) -> xr.Datas
 
     Raises:
         StoreError: There is no store, or its metadata cannot be read. Reading values raises it too, where a file is
-            damaged, or not there: a block that is not built yet, or was removed.
+            damaged, or (unless ``partly``) not there: a block that is not built yet, or was removed.
     """
     import xarray as xr
     from xarray.core.indexing import LazilyIndexedArray
@@ -231,7 +232,7 @@ def open_cube(path: Path | str, *, bands_as_variables: bool = False) -> xr.Datas
         raise StoreError("a cube cannot be opened", where=path, got=str(error), hint="run again") from error
     texts = {name: part.astype(object) for name, part in cube.coords.items() if part.dtype.kind == "T"}
     cube = cube.assign_coords(texts)
-    blocks = frozenset(planned(path))
+    blocks = frozenset(() if partly else planned(path))
     for array in layout.arrays:
         attrs = {name: value for name, value in cube[array.name].attrs.items() if name not in _ENCODING}
         if array.kind.masked and array.kind.scale is None:
@@ -252,13 +253,7 @@ def layout_of(path: Path | str) -> Layout:
     Raises:
         StoreError: There is no store of ours.
     """
-    file = Path(path) / "zarr.json"
-    try:
-        return _layout(file, file.stat().st_mtime_ns)
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(
-            "not a cube of landshift", where=path, got=f"{type(error).__name__}: {error}", hint="run first"
-        ) from error
+    return _metadata(path)[0]
 
 
 def planned(path: Path | str) -> list[tuple[int, int]]:
@@ -266,13 +261,26 @@ def planned(path: Path | str) -> list[tuple[int, int]]:
 
     Args:
         path: A store made by landshift.
+
+    Raises:
+        StoreError: There is no store of ours.
     """
-    said = json.loads((Path(path) / "zarr.json").read_text(encoding="utf-8"))
-    runs = said["attributes"]["landshift"]["blocks"]
+    layout, runs = _metadata(path)
     if runs is not None:
         return rows_blocks(runs)
-    height, width = layout_of(path).grid
+    height, width = layout.grid
     return [(row, col) for row in range(height) for col in range(width)]
+
+
+def _metadata(path: Path | str) -> tuple[Layout, Any]:
+    """Layout, and the runs of its planned blocks; None where all are planned."""
+    file = Path(path) / "zarr.json"
+    try:
+        return _parsed(file, file.stat().st_mtime_ns)
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(
+            "not a cube of landshift", where=path, got=f"{type(error).__name__}: {error}", hint="run first"
+        ) from error
 
 
 def clean_partials(path: Path) -> int:
@@ -285,8 +293,9 @@ def clean_partials(path: Path) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _layout(file: Path, _changed: int) -> Layout:
-    return Layout.from_attrs(json.loads(file.read_text(encoding="utf-8"))["attributes"])
+def _parsed(file: Path, _changed: int) -> tuple[Layout, Any]:
+    attrs = json.loads(file.read_text(encoding="utf-8"))["attributes"]
+    return Layout.from_attrs(attrs), attrs["landshift"]["blocks"]
 
 
 def _planes(array: Array, layout: Layout, block: Block, cube: xr.Dataset) -> NDArray[Any]:

@@ -48,6 +48,9 @@ class MapSeries:
     classes: tuple[LandClass, ...]
     """The classes they share, by value."""
 
+    tags: Mapping[str, str]
+    """What layers made of these maps say of themselves: that they are simulated, where a map is."""
+
     @classmethod
     def of(cls, maps: Mapping[int, Path]) -> MapSeries:
         """Check that maps share grid and classes.
@@ -75,7 +78,13 @@ class MapSeries:
                     raise LabelError(
                         f"value {item.value} has two meanings", where=path, got=f"{known.name}, {item.name}"
                     )
-        return cls(paths=paths, geobox=geobox, classes=tuple(classes[value] for value in sorted(classes)))
+        simulated = any(map_tags(path).get("simulated") == "true" for path in paths.values())
+        return cls(
+            paths=paths,
+            geobox=geobox,
+            classes=tuple(classes[value] for value in sorted(classes)),
+            tags={"simulated": "true"} if simulated else {},
+        )
 
     @property
     def years(self) -> tuple[int, ...]:
@@ -86,12 +95,6 @@ class MapSeries:
     def crs(self) -> CRS:
         """The CRS of the grid."""
         return ground_crs(self.geobox)
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """What layers made of these maps say of themselves: that they are simulated, where a map is."""
-        simulated = any(map_tags(path).get("simulated") == "true" for path in self.paths.values())
-        return {"simulated": "true"} if simulated else {}
 
     def names(self) -> dict[int, str]:
         """The name of every value, nodata first."""

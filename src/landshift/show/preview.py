@@ -87,7 +87,7 @@ def preview(
         ConfigError: A band is not in the cube, or two or more than three are asked for.
         StoreError: There is no cube.
     """
-    cube = open_cube(store)
+    cube = open_cube(store, partly=True)
     shown = _choose(cube, tuple(bands or ()))
     at = _positions(cube, dates, shown)
     across = columns or _columns(len(at), cube.sizes["x"] / cube.sizes["y"])

@@ -19,6 +19,8 @@ BENCHMARKS: Final = ("imports", "interpolate", "read", "build", "memory")
 def bench(names: Sequence[str] = (), *, say: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
     """Run benchmarks, each in a process of its own: none feels the memory that another one used.
 
+    Those processes import the calling script: call this under ``if __name__ == "__main__"``.
+
     Args:
         names: Which ones; all by default.
         say: Told which one is at work.
