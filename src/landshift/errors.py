@@ -21,7 +21,7 @@ Every message says what happened, where, what was found, what is allowed and wha
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,6 +93,9 @@ class ConfigError(LandshiftError):
 
 class NoScenesError(LandshiftError):
     """No scene fits the place, the time and the filters."""
+
+    skipped: tuple[Any, ...] = ()
+    """Scenes that were left out, with their reasons, where they are known."""
 
 
 class SceneError(LandshiftError):

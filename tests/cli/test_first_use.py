@@ -165,4 +165,4 @@ def test_progress_never_says_that_nothing_is_left(capsys: pytest.CaptureFixture[
     terminal = Terminal(clock=lambda: next(now))
     terminal.progress(0, 1000, "blocks")
     terminal.progress(999, 1000, "blocks")
-    assert capsys.readouterr().err == "  blocks: 999/1000 (99 %), nearly done\n"
+    assert capsys.readouterr().err == "  blocks: 999/1000 (99 %), about 1 s left\n"

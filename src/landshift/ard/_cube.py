@@ -50,6 +50,7 @@ def cube_variables(cube: xr.Dataset) -> tuple[str, ...]:
     Raises:
         ConfigError: There is none, their dimensions are wrong, or they are dask arrays.
     """
+    refuse_dask(cube)
     found = tuple(name for name in NAMES if name in cube.data_vars)
     if not found:
         raise ConfigError(
@@ -57,7 +58,6 @@ def cube_variables(cube: xr.Dataset) -> tuple[str, ...]:
             got=sorted(map(str, cube.data_vars)) or "no variable",
             allowed=list(NAMES),
         )
-    refuse_dask(cube)
     for name in found:
         wanted = ("time", NAMES[name], "y", "x")
         if set(cube[name].dims) != set(wanted):
@@ -76,11 +76,14 @@ def in_order(cube: xr.Dataset) -> xr.Dataset:
 
 
 def refuse_dask(cube: xr.Dataset) -> None:
-    """Refuse lazy arrays: the blocks of a run are the only chunks.
+    """Refuse lazy arrays: the blocks of a run are the only chunks; and what is no dataset.
 
     Raises:
-        ConfigError: A variable is a dask array.
+        ConfigError: A variable is a dask array, or the cube is a variable itself.
     """
+    if not hasattr(cube, "data_vars"):
+        hint = "give the dataset that holds `reflectance` and `quality`, not one variable of it"
+        raise ConfigError("a step takes a cube, an xarray.Dataset", got=type(cube).__name__, hint=hint)
     lazy = [str(name) for name, array in cube.data_vars.items() if array.chunks is not None]
     if lazy:
         raise ConfigError(

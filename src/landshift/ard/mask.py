@@ -238,13 +238,13 @@ def _quality(cube: xr.Dataset, name: str = "quality") -> NDArray[np.uint8]:
     Raises:
         ConfigError: The cube has none.
     """
+    refuse_dask(cube)
     if "quality" not in cube.data_vars:
         raise ConfigError(
             "the cube has no `quality`, so there is nothing to mask by",
             got=sorted(map(str, cube.data_vars)),
             hint="name the quality layer of the source, or leave the mask out with `mask = false`",
         )
-    refuse_dask(cube)
     codes = cube[name].transpose("time", "y", "x").values
     if codes.dtype != np.uint8:
         raise ConfigError(f"`{name}` holds other numbers than codes", got=str(codes.dtype), allowed="uint8")

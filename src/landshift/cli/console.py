@@ -97,4 +97,4 @@ def rows(table: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str) -> No
 
 def _left(seconds: float) -> str:
     """How long something will still take: an estimate, which never says that nothing is left."""
-    return "nearly done" if seconds < 1 else f"about {duration(seconds)} left"
+    return f"about {duration(max(seconds, 1))} left"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from landshift.acquire.query import Query, Skipped
 from landshift.config import Recipe
-from landshift.errors import counted
+from landshift.errors import NoScenesError, counted
 from landshift.pipeline.budget import memory_of
 from landshift.pipeline.build import Build
 from landshift.pipeline.output import Output
@@ -63,8 +63,14 @@ def scenes(recipe: Recipe) -> list[dict[str, Any]]:
     Args:
         recipe: The recipe.
     """
+    tolerant = replace(recipe, engine=replace(recipe.engine, on_error="skip"))  # damaged files are listed too
     with tempfile.TemporaryDirectory() as folder:
-        found = survey(recipe, out=Path(folder))
+        try:
+            found = survey(tolerant, out=Path(folder))
+        except NoScenesError as error:
+            if not error.skipped:
+                raise
+            return [_left_out(left) for left in error.skipped]
     rows = [
         {
             "time": f"{scene.time:%Y-%m-%d %H:%M}",
@@ -161,6 +167,8 @@ def _reading(context: Context) -> dict[str, Any]:
 
     decoded = used = tiles = 0.0
     for name, groups in context.survey.passes.items():
+        if not groups:
+            continue
         step = max(1, len(groups) // 12)
         sample = groups[::step]
         cost = needed(sample, context.survey.geobox, bands=context.survey.bands[name])

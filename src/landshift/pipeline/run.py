@@ -12,7 +12,7 @@ from typing import Any
 
 import landshift
 from landshift.config import Recipe
-from landshift.errors import ConfigError, DataQualityWarning, StoreError
+from landshift.errors import ConfigError, DataQualityWarning, LandshiftError, StoreError
 from landshift.pipeline import stages
 from landshift.pipeline.hearing import quality_sentences
 from landshift.pipeline.output import STAGES, Output, StageResult, hash_of
@@ -146,7 +146,12 @@ def _do(context: stages.Context, until: str | None) -> list[StageResult]:
             if name == "publish":
                 said = context.out.warnings(results)
                 _record(context, RunResult(out=context.out.path, stages=tuple(results), warnings=said))
-            done = context.out.do(stage)
+            try:
+                done = context.out.do(stage)
+            except LandshiftError:
+                for sentence in context.out.warnings(results):  # what earlier stages noticed may say why
+                    context.watch.say(f"warning: {sentence}")
+                raise
             keys[name] = done.key
             results.append(done)
         if name == until:

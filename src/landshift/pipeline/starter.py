@@ -32,12 +32,7 @@ name = "{name}"
 [mask]                      # clouds and shadows are grown by these lengths in metres and hidden
 grow_m = {{ cloud = 300, shadow = 90, snow = 30 }}
 
-[[product]]                 # a gap-free series ...
-name = "regular"
-kind = "interpolate"
-every = "1M"
-
-[[product]]                 # ... and one clear image a year
+{series}[[product]]                 # one clear image a year
 name = "yearly"
 kind = "composite"
 period = "year"
@@ -48,7 +43,7 @@ method = "geometric_median"
 # path = "training.gpkg"    # polygons or points with a class, or a raster
 # field = "class"
 # [train]
-# product = "regular"
+# product = "{product}"
 # model = "unet"            # or "forest"
 # compare = ["forest"]
 # [change]
@@ -56,9 +51,29 @@ method = "geometric_median"
 # zones = "districts.gpkg"
 # id = "name"
 
-[report]
+{engine}[report]
 title = "My place"
 """
+
+_SERIES = """\
+[[product]]                 # a gap-free series ...
+name = "regular"
+kind = "interpolate"
+every = "1M"
+
+"""
+
+_ENGINE = """\
+[engine]
+on_error = "skip"           # files that are no scenes are left out and counted; else they stop the run
+
+"""
+
+_LISTED: Final = 5
+"""Files that are no scenes, named in the recipe."""
+
+_FEW: Final = 3
+"""Dates below which there is nothing to interpolate between: the least number of clear looks by default."""
 
 
 def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: str | None) -> str:
@@ -79,7 +94,7 @@ def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: s
     """
     _refuse(place, folder, catalogue, years)
     indices: tuple[str, ...] = INDICES
-    name = "s2"
+    name, series, engine = "s2", _SERIES, ""
     if folder is not None:
         held = _look(folder)
         source = [
@@ -92,6 +107,7 @@ def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: s
         ]
         grid = "# crs and resolution are the scenes' own; write them here for another grid\n"
         years, indices, name = years or held.years, held.indices, held.name
+        series, engine = _SERIES if held.dates >= _FEW else "", _ENGINE if held.skips else ""
     else:
         source = [
             f'from = "{catalogue}"',
@@ -112,6 +128,9 @@ def starter(*, place: Path | None, folder: Path | None, catalogue: str, years: s
         place=where,
         grid=grid,
         name=name,
+        series=series,
+        engine=engine,
+        product="regular" if series else "yearly",
         years=f'years = "{years}"' if years else '# years = "2020..2023"     # without it, all there are',
         source="\n".join(source) + "\n",
         indices=f"indices = {json.dumps(list(indices))}"
@@ -157,11 +176,16 @@ class _Held:
     """Indices that its bands allow."""
     name: str = "scenes"
     """Name of the source: short for the sensor, where all scenes are of one."""
+    dates: int = _FEW
+    """How many dates there are."""
+    skips: bool = False
+    """Whether some files are no scenes."""
 
 
 def _look(folder: Path) -> _Held:
     """Adopt a folder's files as they are; a folder that needs explaining leaves the recipe's comments to do so."""
-    from landshift.acquire.folder import adopt
+    from landshift.acquire.folder import Folder
+    from landshift.acquire.query import Query
     from landshift.ard.indices import known
     from landshift.errors import DataQualityWarning, LandshiftError, counted
     from landshift.scene import scene_from_item
@@ -169,8 +193,8 @@ def _look(folder: Path) -> _Held:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataQualityWarning)
-            items = adopt(folder, on_error="skip")
-            scenes = [scene_from_item(item, source="folder") for item in items]
+            found = Folder(path=str(folder)).find(Query(on_error="skip"))
+            scenes = [scene_from_item(item, source="folder") for item in found.items]
     except LandshiftError:
         return _Held()
     if not scenes:
@@ -180,7 +204,13 @@ def _look(folder: Path) -> _Held:
     first, last = scenes[0].time, scenes[-1].time
     bands = ", ".join(shared) or "none that all of them have"
     return _Held(
-        told=(f"# {counted(len(scenes), 'scene')}, {first:%Y-%m-%d} to {last:%Y-%m-%d}; bands: {bands}",),
+        told=(
+            f"# {counted(len(scenes), 'scene')}, {first:%Y-%m-%d} to {last:%Y-%m-%d}; bands: {bands}",
+            *(f"# not a scene: {left.id} ({left.reason})" for left in found.skipped[:_LISTED]),
+            *([f"# and {len(found.skipped) - _LISTED} more"] if len(found.skipped) > _LISTED else []),
+        ),
+        skips=bool(found.skipped),
+        dates=len({scene.time.date() for scene in scenes}),
         years=f"{first.year}..{last.year}",
         name=_named({scene.sensor for scene in scenes}),
         indices=tuple(name for name in INDICES if {*known()[name].bands} <= {*shared, *nir}),

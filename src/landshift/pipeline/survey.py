@@ -6,7 +6,7 @@ It is cheap and reads no pixels. Its result, with the recipe's steps, decides ev
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -138,7 +138,9 @@ def survey(
         bands=bands,
         skipped=tuple(skipped),
         items=kept,
-        warnings=tuple(filter(None, (_apart(recipe, geobox, items, kept), _damaged(skipped)))),
+        warnings=tuple(
+            filter(None, (_apart(recipe, geobox, items, kept), *_idle(grouped, skipped), _damaged(skipped)))
+        ),
     )
 
 
@@ -179,6 +181,20 @@ def _apart(
         f"the scenes lie far apart: they cover {share:.0%} of the {rows} x {cols} px that hold them all; give [place] a"
         " bbox or geometry for one part"
     )
+
+
+def _idle(found: Mapping[str, Sequence[Pass]], skipped: Sequence[Skipped]) -> list[str]:
+    """Say which sources have no scene at all, and why."""
+    said = []
+    for name in (name for name, groups in found.items() if not groups):
+        reasons = _counted(left for left in skipped if left.source == name)
+        said.append(f"source {name} has no scene: {reasons or 'none was found'}")
+    return said
+
+
+def _counted(skipped: Iterable[Skipped]) -> str:
+    reasons = Counter(scene.reason for scene in skipped)
+    return "; ".join(f"{count} {reason}" for reason, count in reasons.most_common())
 
 
 def _damaged(skipped: Sequence[Skipped]) -> str:
@@ -340,11 +356,15 @@ def _named(href: str) -> list[Any]:
 
 def _nothing(recipe: Recipe, skipped: Sequence[Skipped]) -> LandshiftError:
     begin, end = recipe.time.span
-    reasons = Counter(scene.reason for scene in skipped)
-    return NoScenesError(
+    damaged = bool(skipped) and all(left.item is None for left in skipped)
+    error = NoScenesError(
         "no scene fits the recipe",
         where=", ".join(source.name for source in recipe.sources),
-        got="; ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "no scenes at all",
+        got=_counted(skipped) or "no scenes at all",
         allowed=f"{begin:%Y-%m-%d} to before {end:%Y-%m-%d}" if end.year < 2100 else None,
-        hint="widen [time] or [place], raise max_cloud, or look with `landshift search`",
+        hint="copy or download these files again; `landshift search` lists them"
+        if damaged
+        else "widen [time] or [place], raise max_cloud, or look with `landshift search`",
     )
+    error.skipped = tuple(skipped)
+    return error

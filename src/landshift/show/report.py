@@ -197,7 +197,7 @@ def _facts(tables: Mapping[str, Table]) -> list[tuple[str, str, str]]:
             facts.append((f"{best.iou:.2f}", unit, f"best model on test areas ({best.model})"))
     if holdout is not None:
         rows = holdout[holdout["method"] == "interpolate"]
-        if len(rows):
+        if rows.rmse.notna().any():
             facts.append((f"{rows.rmse.mean():.3f}", "RMSE", "of hidden clear looks, mean of bands"))
     if clear is not None:
         facts.append(
