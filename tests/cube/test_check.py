@@ -107,6 +107,13 @@ def test_a_block_that_was_never_written_is_missed(tmp_path: Path) -> None:
     ]
 
 
+def test_many_blocks_that_were_never_written_are_one_line_for_each_variable(tmp_path: Path) -> None:
+    problems = check(build(tmp_path / "c.zarr", skip=2))
+    said = {problem.where: problem.text for problem in problems if problem.kind == "missing"}
+    assert "reflectance" in said
+    assert all(f"2 of 2 blocks of {name} were never written" in text for name, text in said.items())
+
+
 def test_blocks_outside_the_plan_are_not_missed(tmp_path: Path) -> None:
     blocks = plan_blocks(GRID, block_px=64).blocks
     create(

@@ -133,11 +133,16 @@ def _array(path: Path, array: Array, layout: Layout, blocks: Sequence[tuple[int,
     found: list[Problem] = []
     valued: dict[int, bool] = {}
     jobs: list[Shard] = []
+    never: list[str] = []
     for row, col in blocks:
         shards = list(array.shards(row, col))
         absent = [shard for shard in shards if not (path / shard.file).is_file()]
-        found += _absent(path, array, layout, (row, col), absent, whole=len(absent) == len(shards))
+        if len(absent) == len(shards):
+            never.append(layout.block(row, col).name)
+            continue
+        found += _absent(path, array, layout, (row, col), absent)
         jobs += [shard for shard in shards if shard not in absent]
+    found += _never(array, never, of=len(blocks))
     with ThreadPoolExecutor(cores(), thread_name_prefix="check") as pool:
         for problems, dates in pool.map(lambda shard: _shard(path, array, shard), jobs):
             found += problems
@@ -152,15 +157,23 @@ def _array(path: Path, array: Array, layout: Layout, blocks: Sequence[tuple[int,
     return found
 
 
+def _never(array: Array, names: list[str], *, of: int) -> Iterator[Problem]:
+    """Words for blocks that were never written; many are one line."""
+    if len(names) == 1:
+        text = f"block {names[0]} of {array.name} was never written: run again"
+        yield Problem(kind="missing", where=f"{array.name} {names[0]}", text=text)
+    elif names:
+        text = (
+            f"{len(names)} of {of} blocks of {array.name} were never written, {names[0]} the first: run again"
+        )
+        yield Problem(kind="missing", where=array.name, text=text)
+
+
 def _absent(
-    path: Path, array: Array, layout: Layout, place: tuple[int, int], absent: list[Shard], *, whole: bool
+    path: Path, array: Array, layout: Layout, place: tuple[int, int], absent: list[Shard]
 ) -> Iterator[Problem]:
-    """Words for files that are not there: a block never written, or single dates and bands of it."""
+    """Words for files of a block that are not there: single dates and bands of it."""
     name = layout.block(*place).name
-    if absent and whole:
-        text = f"block {name} of {array.name} was never written: run again"
-        yield Problem(kind="missing", where=f"{array.name} {name}", text=text)
-        return
     stamps = _stamps(path) if absent else []
     for shard in absent:
         last = (
