@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pytest
+import xarray as xr
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
+from landshift.ard import Composite, Interpolate, Mask
 from landshift.ard import __all__ as exported
 from landshift.ard._cube import cube_variables, in_order
 from landshift.errors import ConfigError, GridError
@@ -26,6 +30,13 @@ def test_lazy_cubes_are_refused_with_what_to_do() -> None:
     with pytest.raises(ConfigError, match="dask-backed") as error:
         cube_variables(cube_on(_GRID, _LOOKS).chunk())
     assert "run" in str(error.value.hint)
+
+
+def test_a_variable_alone_is_no_cube() -> None:
+    cube = cube_on(_GRID, _LOOKS)
+    for step in (Mask(), Interpolate(), Composite()):
+        with pytest.raises(ConfigError, match=r"takes a cube(.|\n)*DataArray(.|\n)*quality"):
+            step(cast("xr.Dataset", cube["reflectance"]))
 
 
 def test_pixels_of_feet_are_measured_in_metres() -> None:

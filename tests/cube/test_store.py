@@ -230,20 +230,26 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dat
     return path, open_cube(path).load()
 
 
-def test_an_unwritten_block_is_told_and_an_empty_one_is_a_file(tmp_path: Path) -> None:
-    box, path = grid(64, 64), tmp_path / "c.zarr"
-    cube = scene(2, 32, 32)
-    cube["reflectance"] = cube.reflectance * np.nan
+def first_of_four(path: Path, cube: xr.Dataset, *, planned_alone: bool = False) -> Path:
+    """A store of 64 x 64 px in four blocks, of which the first is written."""
+    first, *_ = plan_blocks(grid(64, 64), block_px=32).blocks
     create(
         path,
-        geobox=box,
+        geobox=grid(64, 64),
         times=cube.time.values,
         variable="reflectance",
         names=BANDS,
         product="p",
         block_px=32,
+        blocks=[first] if planned_alone else None,
     )
-    write_block(path, plan_blocks(box, block_px=32).blocks[0], cube)
+    write_block(path, first, cube)
+    return path
+
+
+def test_an_unwritten_block_is_told_and_an_empty_one_is_a_file(tmp_path: Path) -> None:
+    cube = scene(2, 32, 32)
+    path = first_of_four(tmp_path / "c.zarr", cube.assign(reflectance=cube.reflectance * np.nan))
     assert sorted(str(p.relative_to(path)) for p in path.glob("reflectance/c/**/*") if p.is_file()) == [
         "reflectance/c/0/0/0/0",
         "reflectance/c/0/1/0/0",
@@ -256,19 +262,7 @@ def test_an_unwritten_block_is_told_and_an_empty_one_is_a_file(tmp_path: Path) -
 
 
 def test_ground_that_the_store_was_not_made_for_is_missing(tmp_path: Path) -> None:
-    box, path, cube = grid(64, 64), tmp_path / "c.zarr", scene(2, 32, 32)
-    first, *_ = plan_blocks(box, block_px=32).blocks
-    create(
-        path,
-        geobox=box,
-        times=cube.time.values,
-        variable="reflectance",
-        names=BANDS,
-        product="p",
-        block_px=32,
-        blocks=[first],
-    )
-    write_block(path, first, cube)
+    path = first_of_four(tmp_path / "c.zarr", scene(2, 32, 32), planned_alone=True)
     read = open_cube(path).reflectance.values
     assert np.isfinite(read[..., :32, :32]).any()
     assert np.isnan(read[..., 32:, :]).all()

@@ -80,6 +80,16 @@ def test_a_cube_without_any_data_is_hatched_all_over(tmp_path: Path, values: NDA
     assert preview(store, tmp_path / "a.png", bands=["nir"]).stat().st_size > 0
 
 
+def test_a_build_under_way_is_drawn_and_what_is_not_there_yet_is_hatched(
+    tmp_path: Path, values: NDArray[np.float32]
+) -> None:
+    begun = cube_at(tmp_path / "begun" / "p.zarr", values)
+    for file in begun.glob("reflectance/c/*/*/*/*"):
+        file.unlink()
+    empty = cube_at(tmp_path / "empty" / "p.zarr", np.full_like(values, np.nan))
+    assert preview(begun, tmp_path / "a.png").read_bytes() == preview(empty, tmp_path / "b.png").read_bytes()
+
+
 def test_dates_that_hold_values_come_before_empty_ones(tmp_path: Path) -> None:
     from landshift.cube.store import open_cube
     from landshift.show.preview import _choose, _positions

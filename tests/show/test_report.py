@@ -164,6 +164,15 @@ def test_tables_alone_are_enough(out: Path, tmp_path: Path) -> None:
     assert "<h1>Land cover and its change</h1>" in page
 
 
+def test_a_hold_out_that_measured_nothing_is_no_headline(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    held = read_table(out / "tables" / "holdout.parquet")
+    for factor, told in ((1.0, True), (np.nan, False)):
+        frame = held.frame.assign(rmse=held.frame.rmse * factor)
+        write_table(tmp_path, "holdout", frame, title=held.title, columns={str(name): "c" for name in frame})
+        assert ("of hidden clear looks" in write_report(tmp_path).read_text(encoding="utf-8")) == told
+
+
 def test_a_run_without_maps_does_not_speak_of_land_cover(out: Path, tmp_path: Path) -> None:
     (tmp_path / "tables").mkdir()
     for path in (out / "tables").glob("clear.*"):

@@ -337,9 +337,8 @@ class _Look:
 
     def odd_one(self) -> Raster | None:
         """The first file in another reference system than the very first."""
-        return next(
-            (file for file in self.files if self.grids[file].crs != self.grids[self.files[0]].crs), None
-        )
+        files = self.files
+        return next((file for file in files[1:] if self.grids[file].crs != self.grids[files[0]].crs), None)
 
     def refuse(self, odd: Raster) -> NoReturn:
         """Refuse a scene whose files are in different reference systems."""
